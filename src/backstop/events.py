@@ -1,0 +1,202 @@
+"""The run's only language: typed events, hash-chained, one JSON line each.
+
+Journal, terminal, drill JSON, console, tests and receipts are folds over the same events. Each line carries the SHA-256 of the
+line before it, so a changed, dropped or reordered line is seen by `read_events`; that a tail was cut is what receipts (step 4) add.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, ValidationError
+
+from backstop.clock import Clock
+from backstop.errors import RecordError
+from backstop.records import Alert, Diagnosis, Evidence, Health, Intent, ModelCall, Outcome, Record, Verdict, Write
+
+Defense = Literal[
+    "redaction", "fallback", "deadline", "rate_limit", "budget", "loop_cap", "extraction", "quality_gate", "judge", "action_gate",
+    "precondition", "executor", "cluster", "breaker", "tool_guard", "undo", "approval", "resume",
+]  # fmt: skip
+"""The names of design section 9."""
+
+GENESIS = "0" * 64
+
+
+class AlertReceived(Record):
+    type: Literal["alert_received"] = "alert_received"
+    alert: Alert
+
+
+class EvidenceGathered(Record):
+    type: Literal["evidence_gathered"] = "evidence_gathered"
+    evidence: Evidence
+    digest: str
+
+
+class ModelCalled(Record):
+    type: Literal["model_called"] = "model_called"
+    call: ModelCall
+
+
+class Diagnosed(Record):
+    type: Literal["diagnosed"] = "diagnosed"
+    attempt: int
+    model: str
+    diagnosis: Diagnosis
+
+
+class VerdictReached(Record):
+    type: Literal["verdict_reached"] = "verdict_reached"
+    attempt: int
+    action: str  # `records.action_key` of what was judged
+    verdict: Verdict
+
+
+class Rerouted(Record):
+    type: Literal["rerouted"] = "rerouted"
+    attempt: int
+    reason: str
+
+
+class IntentRecorded(Record):
+    type: Literal["intent_recorded"] = "intent_recorded"
+    intent: Intent
+
+
+class Blocked(Record):
+    type: Literal["blocked"] = "blocked"
+    action: str
+    rules: tuple[str, ...]
+
+
+class Written(Record):
+    type: Literal["written"] = "written"
+    write: Write
+    undo: bool
+
+
+class Measured(Record):
+    type: Literal["measured"] = "measured"
+    phase: Literal["before", "after_write", "after_undo"]
+    health: Health
+    error_rate: float | None
+    healthy: bool
+
+
+class DefenseFired(Record):
+    """A defence did its work. The drill's `defenses` are these, in order."""
+
+    type: Literal["defense_fired"] = "defense_fired"
+    defense: Defense
+    reason: str
+
+
+class Closed(Record):
+    type: Literal["closed"] = "closed"
+    outcome: Outcome
+
+
+Body = Annotated[
+    AlertReceived | EvidenceGathered | ModelCalled | Diagnosed | VerdictReached | Rerouted | IntentRecorded | Blocked | Written
+    | Measured | DefenseFired | Closed,
+    Field(discriminator="type"),
+]  # fmt: skip
+
+AnyBody = (
+    AlertReceived | EvidenceGathered | ModelCalled | Diagnosed | VerdictReached | Rerouted | IntentRecorded | Blocked | Written
+    | Measured | DefenseFired | Closed
+)  # fmt: skip
+
+
+class Event(Record):
+    """One line of the record. `hash` covers every other field, `prev` is the hash of the line before."""
+
+    seq: int
+    at: datetime
+    incident: str
+    body: Body
+    prev: str
+    hash: str
+
+    def expected_hash(self) -> str:
+        content = self.model_dump(mode="json", exclude={"hash"})
+        text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+class EventLog:
+    """Appends events to one file, each flushed to disk before `append` returns; tells listeners afterwards.
+
+    An event that cannot be written raises `RecordError`: what is not on record must not happen.
+    """
+
+    def __init__(self, path: Path, clock: Clock) -> None:
+        self._path = path
+        self._clock = clock
+        self._prev = GENESIS
+        self._seq = 0
+        self._listeners: list[Callable[[Event], None]] = []
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if path.exists():
+                for event in read_events(path):
+                    self._prev, self._seq = event.hash, event.seq
+            self._file = path.open("a", encoding="utf-8")
+        except OSError as error:
+            raise RecordError(
+                f"cannot write the record {path}: {error.strerror}",
+                unchanged="nothing was started",
+                todo="choose a directory that can be written",
+            ) from error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._file.close()
+
+    def listen(self, listener: Callable[[Event], None]) -> None:
+        """`listener` is told of every event after it is on disk."""
+        self._listeners.append(listener)
+
+    def append(self, incident: str, body: AnyBody) -> Event:
+        draft = Event(seq=self._seq + 1, at=self._clock.now(), incident=incident, body=body, prev=self._prev, hash="")
+        event = draft.model_copy(update={"hash": draft.expected_hash()})
+        try:
+            self._file.write(event.model_dump_json() + "\n")
+            self._file.flush()
+            os.fsync(self._file.fileno())
+        except (OSError, ValueError) as error:
+            raise RecordError(f"cannot write the record {self._path}: {error}") from error
+        self._prev, self._seq = event.hash, event.seq
+        for listener in self._listeners:
+            listener(event)
+        return event
+
+
+def read_events(path: Path) -> Iterator[Event]:
+    """The events of a record, checked link by link. Raises `RecordError` at the first that does not hold."""
+    prev, seq = GENESIS, 0
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise RecordError(f"cannot read the record {path}: {error}") from error
+    for number, line in enumerate(lines, 1):
+        try:
+            event = Event.model_validate_json(line)
+        except ValidationError as error:
+            raise RecordError(f"line {number} of {path} is not an event") from error
+        if event.prev != prev or event.seq != seq + 1 or event.hash != event.expected_hash():
+            raise RecordError(f"line {number} of {path} does not follow from the line before it")
+        prev, seq = event.hash, event.seq
+        yield event
