@@ -38,7 +38,6 @@ class AlertReceived(Record):
 class EvidenceGathered(Record):
     type: Literal["evidence_gathered"] = "evidence_gathered"
     evidence: Evidence
-    digest: str
 
 
 class ModelCalled(Record):
@@ -160,9 +159,7 @@ class EventLog:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._file.close()
 
     def listen(self, listener: Callable[[Event], None]) -> None:

@@ -405,9 +405,7 @@ class ModelCall(Record):
     model: str
     role: Literal["diagnose", "judge"]
     source: Literal["injected", "emulated", "live"]
-    outcome: (
-        str  # "ok", or a class of error: rate_limited, auth, not_found, timeout, server_error, connection, malformed, …
-    )
+    outcome: str  # "ok", or a class of error: rate_limited, auth, not_found, timeout, server_error, connection, malformed, …
     seconds: float
     input_tokens: int
     output_tokens: int
