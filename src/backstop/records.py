@@ -98,7 +98,8 @@ class Fact(Record):
     """One piece of evidence.
 
     `text` is verbatim (redacted) and holds no timestamp or duration of ours: times live in `time` (from the source: a creation
-    timestamp, an event's lastTimestamp, a log line's) and numbers in `data`. `text` may have several lines; a quote is one whole line.
+    timestamp, an event's lastTimestamp, a log line's) and numbers in `data`. `text` may have several lines; a quote is
+    one whole line.
     """
 
     id: FactId

@@ -95,8 +95,8 @@ class ExecutorPort(Protocol):
         ...
 
     async def apply(self, intent: Intent) -> Write:
-        """Makes the write once. Raises ClusterConflict, ClusterRefused, ClusterUnavailable (known not applied), ReplyLost (unknown),
-        ExecutorError."""
+        """Makes the write once. Raises ClusterConflict, ClusterRefused, ClusterUnavailable (known not applied), ReplyLost
+        (unknown), ExecutorError."""
         ...
 
     async def undo(self, action_id: str) -> Write:

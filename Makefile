@@ -1,0 +1,44 @@
+# Everything a newcomer types. Needs Python >= 3.11 and make; the rest is installed into .venv, pinned and hash-checked.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: drill test check bench lock clean
+.DEFAULT_GOAL := help
+
+help: ## this list
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
+
+.venv/.run: requirements/run.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Backstop needs Python 3.11 or newer; '$(PYTHON)' is older. Nothing was installed: try 'make PYTHON=python3.12'." >&2; exit 2; }
+	@echo "Setting up .venv (once)…" >&2
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/run.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+.venv/.dev: .venv/.run requirements/dev.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	@touch $@
+
+drill: .venv/.run ## one incident, a naive agent and Backstop side by side
+	@$(BIN)/backstop drill $(ARGS)
+
+test: .venv/.dev ## the tests
+	@$(BIN)/python -m pytest $(ARGS)
+
+check: .venv/.dev ## types, lint, import contracts
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+bench: .venv/.dev ## recovery time beside `kubectl rollout undo`
+	@$(BIN)/python bench/recovery.py $(ARGS)
+
+lock: ## pin requirements/*.in anew, with hashes, naming no index (needs uv)
+	@cd requirements && for set in run dev; do \
+	  uv pip compile --quiet --generate-hashes --no-emit-index-url --no-header --python-version 3.11 --universal $$set.in -o $$set.txt; done
+
+clean: ## remove what the other commands made
+	rm -rf .venv .backstop .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
