@@ -1,0 +1,1 @@
+"""A Kubernetes cluster in one Python process: API server, controllers, kubelet, and pods that are real processes."""
