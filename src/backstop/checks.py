@@ -1,0 +1,56 @@
+"""Rules as data, and the one place where a rule is run.
+
+The recurring defect of guardrails is that an error becomes a pass. Here a rule that raises, lacks its input or answers anything
+but a plain True is a failed check, whoever wrote the rule. Used by the quality gate, the policy and the action gate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Generic, NamedTuple, TypeVar
+
+from backstop.records import Check
+
+S = TypeVar("S")
+
+
+class Opinion(NamedTuple):
+    """What a rule says of its subject: whether it holds, why, and the facts it looked at."""
+
+    passed: bool
+    reason: str
+    facts: tuple[str, ...] = ()
+
+
+def holds(reason: str, *facts: str) -> Opinion:
+    """The rule is satisfied."""
+    return Opinion(passed=True, reason=reason, facts=facts)
+
+
+def fails(reason: str, *facts: str) -> Opinion:
+    """The rule is broken, or its input is missing."""
+    return Opinion(passed=False, reason=reason, facts=facts)
+
+
+@dataclass(frozen=True)
+class Rule(Generic[S]):
+    """One rule: a stable id that people and policies refer to, and a pure function of the subject."""
+
+    id: str
+    judge: Callable[[S], Opinion]
+
+
+def evaluate(rules: Sequence[Rule[S]], subject: S) -> tuple[Check, ...]:
+    """Every rule's word, in the order of `rules`, none skipped."""
+    return tuple(_run(rule, subject) for rule in rules)
+
+
+def _run(rule: Rule[S], subject: S) -> Check:
+    try:
+        opinion = rule.judge(subject)
+        return Check(rule=rule.id, passed=opinion.passed is True, reason=opinion.reason, facts=tuple(opinion.facts))
+    except Exception as error:  # noqa: BLE001  whatever a rule dies of, the answer is no: this is what "fail closed" means
+        return Check(
+            rule=rule.id, passed=False, reason=f"could not be evaluated ({type(error).__name__}: {error}), which is a refusal"
+        )

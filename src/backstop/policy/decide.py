@@ -1,0 +1,196 @@
+"""May this write run, as far as the write, its target and the policy can tell? Pure, so the agent and the executor decide alike.
+
+The executor calls `decide` with its own copy of the policy and its own reading of the target: an agent that lies changes nothing.
+What only the pipeline knows (the diagnosis, the evidence, the rehearsal, the breaker) is added by `pipeline.action_gate`.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Final, Literal
+
+from backstop.checks import Opinion, Rule, evaluate, fails, holds
+from backstop.policy.blast import BLAST_RULES
+from backstop.policy.schema import ANY, Policy
+from backstop.policy.subject import Context, PastWrite, Proposed, incident_of
+from backstop.records import Action, Check, NoAction, Rollback, Scale, SetResources, TargetState, Verdict, action_key
+
+__all__ = ["Context", "PastWrite", "decide", "decide_undo"]
+
+Stage = Literal["action_gate", "executor"]
+
+
+def decide(action: Action, state: TargetState | None, policy: Policy, context: Context, *, stage: Stage = "action_gate") -> Verdict:
+    """Every rule's word on one write. `state` is the target as observed just now, None if there is no such Deployment."""
+    if isinstance(action, NoAction):
+        return Verdict(stage=stage, checks=(Check(rule="A-SCOPE", passed=False, reason="there is nothing to write"),))
+    return Verdict(stage=stage, checks=evaluate(RULES, Proposed(action, state, policy, context)))
+
+
+def decide_undo(action: Action, state: TargetState | None, policy: Policy, context: Context) -> Verdict:
+    """The rules that an undo must pass too. It may come at once and may reach as far as the write that it takes back."""
+    if isinstance(action, NoAction):
+        return Verdict(stage="executor", checks=(Check(rule="A-SCOPE", passed=False, reason="there is nothing to undo"),))
+    return Verdict(stage="executor", checks=evaluate(UNDO_RULES, Proposed(action, state, policy, context)))
+
+
+def in_scope(proposed: Proposed) -> Opinion:
+    target, verb = proposed.action.target, proposed.action.verb
+    namespace = proposed.policy.namespace(target.namespace)
+    if namespace is None:
+        return fails(f"namespace {target.namespace} is not one that Backstop may write in")
+    workload = proposed.policy.workload(target)
+    if workload is None:
+        return fails(f"{target.namespace}/{target.name} is not a workload that Backstop may write to")
+    if verb not in workload.verbs:
+        return fails(f"{verb} is not allowed on {target.namespace}/{target.name}")
+    return holds(f"{verb} is allowed on {target.namespace}/{target.name}")
+
+
+def not_protected(proposed: Proposed) -> Opinion:
+    target, protected = proposed.action.target, proposed.policy.protected
+    if target.name in protected.names:
+        return fails(f"{target.name} is protected by name")
+    if target.namespace in protected.namespaces:
+        return fails(f"namespace {target.namespace} is protected")
+    state = proposed.target
+    carried = (*state.labels.items(), *_template_labels(state).items())
+    for key, value in carried:
+        for label in protected.labels:
+            if key == label.key and label.value in {value, ANY}:
+                return fails(f"{target.name} is protected by its label {key}={value}")
+    return holds(f"{target.name} is not protected by name, namespace or label")
+
+
+def _template_labels(state: TargetState) -> dict[str, str]:
+    metadata = state.template.get("metadata") or {}
+    if not isinstance(metadata, dict):
+        raise TypeError("the pod template's metadata is not an object")
+    labels = metadata.get("labels") or {}
+    if not isinstance(labels, dict):
+        raise TypeError("the pod template's labels are not an object")
+    return {str(key): str(value) for key, value in labels.items()}
+
+
+def exists(proposed: Proposed) -> Opinion:
+    state = proposed.state
+    if state is None:
+        return fails(f"there is no {proposed.action.target.key}")
+    if not state.ref.same(proposed.action.target):
+        return fails(f"what was observed is {state.ref.key}, not {proposed.action.target.key}")
+    if not (state.uid and state.resource_version and state.generation >= 1):
+        return fails("its uid, resourceVersion or generation is unknown, so a write could not be bound to it")
+    return holds(f"it exists, at generation {state.generation}")
+
+
+def not_owned(proposed: Proposed) -> Opinion:
+    owners = proposed.target.owners
+    if owners:
+        return fails(f"{owners[0].key} owns it and would revert the write")
+    return holds("nothing owns it")
+
+
+def not_paused(proposed: Proposed) -> Opinion:
+    return fails("its rollout is paused, by somebody") if proposed.target.paused else holds("its rollout is not paused")
+
+
+def rollout_quiet(proposed: Proposed) -> Opinion:
+    """No rollout in progress other than the one that a rollback reverses."""
+    state = proposed.target
+    if not (state.health.observed and state.observed_generation >= state.generation):
+        return fails("the Deployment controller has not yet seen its newest generation")
+    if isinstance(proposed.action, Rollback):
+        return holds("a rollout in progress would be the one that is reversed")
+    health = state.health
+    if health.updated == health.desired == health.total:
+        return holds("no rollout is in progress")
+    if isinstance(proposed.action, Scale) and health.updated == health.total:
+        return holds("no rollout is in progress, only a change of scale")
+    return fails(
+        f"a rollout is in progress: {health.updated} of {health.desired} pods are of the newest template, {health.total} exist"
+    )
+
+
+def revision_fit(proposed: Proposed) -> Opinion:
+    action = proposed.action
+    if not isinstance(action, Rollback):
+        return holds("the write chooses no revision")
+    state = proposed.target
+    if action.to_revision >= state.current_revision:
+        return fails(f"revision {action.to_revision} is not earlier than the current one, {state.current_revision}")
+    revision = next((r for r in state.revisions if r.number == action.to_revision), None)
+    if revision is None:
+        return fails(f"revision {action.to_revision} is not in its history")
+    if not revision.template or revision.template == state.template:
+        return fails(f"revision {action.to_revision} is what runs now, or its template is unknown")
+    if revision.replicas > 0 and revision.ready <= 0:
+        return fails(f"revision {action.to_revision} has {revision.replicas} pods now, and none is ready")
+    return holds(f"revision {action.to_revision} is in its history, before the current {state.current_revision}")
+
+
+def has_effect(proposed: Proposed) -> Opinion:
+    action, state = proposed.action, proposed.target
+    if isinstance(action, Scale) and action.replicas == state.replicas:
+        return fails(f"it has {state.replicas} replicas already")
+    if isinstance(action, SetResources) and not action.container:
+        return fails("no container is named")
+    return holds("the write changes something")
+
+
+def cooled_down(proposed: Proposed) -> Opinion:
+    seconds = proposed.policy.limits.cooldown_seconds
+    since = proposed.context.now - timedelta(seconds=seconds)
+    for write in _recent(proposed):
+        if write.target == proposed.action.target and write.at > since:
+            return fails(f"it was written to by {write.action_id} less than {seconds:g} s ago")
+    return holds(f"nothing was written to it in the last {seconds:g} s")
+
+
+def within_incident(proposed: Proposed) -> Opinion:
+    limit = proposed.policy.limits.actions_per_incident
+    incident = incident_of(proposed.context.action_id)
+    same = [write for write in _recent(proposed) if write.incident == incident]
+    wanted = action_key(proposed.action)
+    if any(write.action == wanted for write in same):
+        return fails("the same was already done in this incident")
+    word = f"{len(same)} of at most {limit} actions of this incident were taken before"
+    return holds(word) if len(same) < limit else fails(word)
+
+
+def within_hour(proposed: Proposed) -> Opinion:
+    limit, since = proposed.policy.limits.actions_per_hour, proposed.context.now - timedelta(hours=1)
+    count = sum(write.at > since for write in _recent(proposed))
+    word = f"{count} of at most {limit} actions were taken in the last hour"
+    return holds(word) if count < limit else fails(word)
+
+
+def _recent(proposed: Proposed) -> tuple[PastWrite, ...]:
+    """Earlier writes, other than this very one (which is asked about again after a lost reply or a restart)."""
+    recent = proposed.context.recent
+    if recent is None:
+        raise ValueError("earlier writes are unknown")
+    return tuple(write for write in recent if write.action_id != proposed.context.action_id)
+
+
+_WHERE: Final[tuple[Rule[Proposed], ...]] = (
+    Rule("A-SCOPE", in_scope),
+    Rule("A-NOT-PROTECTED", not_protected),
+    Rule("A-TARGET-EXISTS", exists),
+    Rule("A-NOT-OWNED", not_owned),
+    Rule("A-NOT-PAUSED", not_paused),
+)
+
+RULES: Final[tuple[Rule[Proposed], ...]] = (
+    *_WHERE,
+    *BLAST_RULES,
+    Rule("A-REVISION", revision_fit),
+    Rule("A-ROLLOUT-QUIET", rollout_quiet),
+    Rule("A-HAS-EFFECT", has_effect),
+    Rule("A-COOLDOWN", cooled_down),
+    Rule("A-PER-INCIDENT", within_incident),
+    Rule("A-PER-HOUR", within_hour),
+)
+"""What `decide` asks, in this order."""
+
+UNDO_RULES: Final[tuple[Rule[Proposed], ...]] = _WHERE
+"""What `decide_undo` asks, in this order."""

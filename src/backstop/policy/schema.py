@@ -1,0 +1,138 @@
+"""The policy as one strict document. Nothing that authorises or limits has a default: an absent line is a refused policy.
+
+Allow-lists name namespaces and workloads one by one; there are no wildcards to widen by accident. What is protected wins over
+what is allowed, and a document that says both is refused as contradictory.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, StringConstraints, model_validator
+
+from backstop.records import DnsName, Record, WorkloadRef
+
+Verb = Literal["rollback", "restart", "scale", "set_resources"]
+
+ANY = "*"
+"""As a protected label's value: whatever the value, the label's presence protects."""
+
+
+class ReplicaBounds(Record):
+    """The absolute numbers of replicas that `scale` may set. Zero cannot be written here."""
+
+    minimum: Annotated[int, Field(ge=1, le=10_000)]
+    maximum: Annotated[int, Field(ge=1, le=10_000)]
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        _ordered(self.minimum, self.maximum)
+        return self
+
+
+class MemoryBounds(Record):
+    """The memory limits, in bytes, that `set_resources` may set."""
+
+    minimum: Annotated[int, Field(ge=2**20)]
+    maximum: Annotated[int, Field(ge=2**20, le=2**50)]
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        _ordered(self.minimum, self.maximum)
+        return self
+
+
+def _ordered(minimum: int, maximum: int) -> None:
+    if minimum > maximum:
+        raise ValueError(f"minimum {minimum} is above maximum {maximum}")
+
+
+class WorkloadRule(Record):
+    """One Deployment that may be written to, and how."""
+
+    name: DnsName
+    verbs: Annotated[tuple[Verb, ...], Field(min_length=1)]
+    replicas: ReplicaBounds | None = None
+    memory: MemoryBounds | None = None
+
+    @model_validator(mode="after")
+    def _bounded(self) -> Self:
+        _unique(self.verbs, "verb")
+        if "scale" in self.verbs and self.replicas is None:
+            raise ValueError("scale is allowed without bounds for replicas")
+        if "set_resources" in self.verbs and self.memory is None:
+            raise ValueError("set_resources is allowed without bounds for memory")
+        return self
+
+
+class NamespaceRule(Record):
+    """One namespace, and the workloads in it that may be written to. Every other workload there is out of scope."""
+
+    name: DnsName
+    workloads: Annotated[tuple[WorkloadRule, ...], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _named_once(self) -> Self:
+        _unique(tuple(w.name for w in self.workloads), "workload")
+        return self
+
+
+class LabelRule(Record):
+    """A label that protects whatever carries it."""
+
+    key: Annotated[str, StringConstraints(min_length=1, max_length=317)]
+    value: str
+
+
+class Protected(Record):
+    """What is never written to, whatever else the policy says."""
+
+    names: tuple[DnsName, ...]
+    namespaces: tuple[DnsName, ...]
+    labels: tuple[LabelRule, ...]
+
+
+class Limits(Record):
+    """How far one write, and a series of them, may reach."""
+
+    max_pods_touched: Annotated[int, Field(ge=1, le=1000)]  # pods that one write replaces, adds or removes
+    max_share: Annotated[float, Field(gt=0, lt=1)]  # of a workload's pods that one write may take away at once: never all
+    max_step: Annotated[int, Field(ge=1, le=1000)]  # replicas up or down in one write
+    max_memory_factor: Annotated[float, Field(gt=1, le=16)]  # a memory limit after, over before
+    cooldown_seconds: Annotated[float, Field(ge=0, le=86_400)]  # between two actions on one target
+    actions_per_incident: Annotated[int, Field(ge=1, le=10)]
+    actions_per_hour: Annotated[int, Field(ge=1, le=100)]  # over all targets
+
+
+class Policy(Record):
+    """The whole document."""
+
+    version: Literal[1]
+    namespaces: Annotated[tuple[NamespaceRule, ...], Field(min_length=1)]
+    protected: Protected
+    limits: Limits
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        _unique(tuple(n.name for n in self.namespaces), "namespace")
+        for namespace in self.namespaces:
+            if namespace.name in self.protected.namespaces:
+                raise ValueError(f"namespace {namespace.name} is both allowed and protected")
+            for workload in namespace.workloads:
+                if workload.name in self.protected.names:
+                    raise ValueError(f"workload {namespace.name}/{workload.name} is both allowed and protected")
+        return self
+
+    def namespace(self, name: str) -> NamespaceRule | None:
+        return next((n for n in self.namespaces if n.name == name), None)
+
+    def workload(self, target: WorkloadRef) -> WorkloadRule | None:
+        """The rule for one workload, or None: it is not known and nothing may be written to it."""
+        namespace = self.namespace(target.namespace)
+        return next((w for w in namespace.workloads if w.name == target.name), None) if namespace else None
+
+
+def _unique(names: tuple[str, ...], what: str) -> None:
+    for name in names:
+        if names.count(name) > 1:
+            raise ValueError(f"{what} {name} is listed twice")
