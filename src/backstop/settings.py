@@ -63,27 +63,22 @@ class Settings(BaseSettings):
     evidence_max_bytes: Count = 96_000
     evidence_max_age_seconds: Seconds = 120.0
 
-    # Measured verification: this many requests at this interval, good for the whole window, before the deadline.
-    verify_window_seconds: Seconds = 3.0
+    # Measured verification: probes at an interval, good for a whole window, before the deadline.
+    verify_window_seconds: Seconds = 5.0
     verify_deadline_seconds: Seconds = 60.0
-    verify_interval_seconds: Seconds = 0.5
-    verify_probes: Count = 10
+    verify_interval_seconds: Seconds = 0.25
+    verify_probes: Count = 5  # of each service, at each interval
+    verify_min_requests: Count = 20  # fewer within the window say nothing about an error rate
     verify_max_error_rate: Share = 0.01
+    verify_worse_seconds: Seconds = 3.0  # something healthy before has to be unhealthy for so long before the write is taken back
+    apply_deadline_seconds: Seconds = 30.0  # for the executor's answer to one write; afterwards its outcome counts as unknown
 
-    # The anomaly budget: how many anomalies a window may hold before Backstop stops acting.
-    breaker_window_seconds: Seconds = 3600.0
-    breaker_target_anomalies: Count = 3
+    # The anomaly budget: so many anomalies within a window, and Backstop stops acting.
+    breaker_target_anomalies: Count = 2
+    breaker_target_window_seconds: Annotated[float, Field(gt=0, le=2_592_000, allow_inf_nan=False)] = 86_400.0
     breaker_cause_anomalies: Count = 6
-    breaker_global_anomalies: Count = 12
-    breaker_actions_per_target: Count = 3
-
-    # The action gate's bounds where the policy does not say stricter.
-    gate_max_pods_touched: Count = 10
-    gate_max_replicas: Count = 20
-    gate_max_scale_step: Count = 5
-    gate_target_cooldown_seconds: Seconds = 300.0
-    gate_actions_per_incident: Count = 2
-    gate_actions_per_hour: Count = 6
+    breaker_global_anomalies: Count = 8
+    breaker_window_seconds: Seconds = 3600.0  # of the budgets per cause and over everything
 
 
 def load_settings(overrides: dict[str, Any] | None = None) -> Settings:
