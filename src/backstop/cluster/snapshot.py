@@ -1,0 +1,85 @@
+"""What a workload was before a write, on disk before the write is made. Only its owner may read it, and it is never sent."""
+
+from __future__ import annotations
+
+import os
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, JsonValue, ValidationError
+
+from backstop.errors import RecordError
+from backstop.records import Action, Record
+
+
+class Snapshot(Record):
+    """One write that is about to be made, or was. `spec_written` is the spec it should leave; once answered, the one it left."""
+
+    action_id: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]{2,60}$")]
+    action: Action
+    uid: str
+    taken_at: datetime
+    allowed_by: tuple[str, ...]
+    spec_before: dict[str, JsonValue]
+    spec_written: dict[str, JsonValue]
+
+
+class SnapshotStore:
+    """The snapshots of one executor, one file each, in a directory that only its owner may enter."""
+
+    def __init__(self, directory: Path) -> None:
+        """Raises RecordError if the directory cannot be made or written."""
+        self._directory = directory
+        try:
+            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            directory.chmod(0o700)
+        except OSError as error:
+            raise RecordError(f"cannot keep snapshots in {directory}: {error.strerror}", unchanged="nothing was written") from error
+
+    def keep(self, snapshot: Snapshot) -> None:
+        """Writes it whole or not at all, and to disk before returning. Raises RecordError."""
+        path = self._path(snapshot.action_id)
+        partial = path.with_suffix(".partial")
+        try:
+            descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+                file.write(snapshot.model_dump_json())
+                file.flush()
+                os.fsync(file.fileno())
+            partial.replace(path)
+            self._flush_directory()
+        except OSError as error:
+            raise RecordError(f"cannot keep the snapshot {path}: {error.strerror}", unchanged="nothing was written") from error
+
+    def find(self, action_id: str) -> Snapshot | None:
+        """The snapshot of an action; None if there is none. Raises RecordError if it cannot be read."""
+        path = self._path(action_id)
+        return self._load(path) if path.exists() else None
+
+    def forget(self, action_id: str) -> None:
+        """For a write that is known not to have been made. Raises RecordError."""
+        try:
+            self._path(action_id).unlink(missing_ok=True)
+        except OSError as error:
+            raise RecordError(f"cannot remove the snapshot of {action_id}: {error.strerror}") from error
+
+    def all(self) -> tuple[Snapshot, ...]:
+        """Every snapshot, oldest first. Raises RecordError if one cannot be read: what is not known must not count as nothing."""
+        return tuple(sorted((self._load(path) for path in self._directory.glob("*.json")), key=lambda s: (s.taken_at, s.action_id)))
+
+    def _path(self, action_id: str) -> Path:
+        return self._directory / f"{action_id}.json"
+
+    def _flush_directory(self) -> None:
+        descriptor = os.open(self._directory, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def _load(self, path: Path) -> Snapshot:
+        try:
+            return Snapshot.model_validate_json(path.read_bytes())
+        except (OSError, ValidationError) as error:
+            raise RecordError(f"cannot read the snapshot {path}") from error
