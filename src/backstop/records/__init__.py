@@ -1,0 +1,66 @@
+"""The records that the stages exchange: frozen, strict, nothing extra, nothing that matters for safety defaulted.
+
+Times are UTC and come from the source that is named, never from the model. See design section 4.
+"""
+
+from backstop.records.base import DnsName, FactId, ObjectRef, Record, WorkloadRef, canonical_digest
+from backstop.records.diagnosis import (
+    Action,
+    BlamedChange,
+    Claim,
+    Diagnosis,
+    FaultClass,
+    ModelCall,
+    NoAction,
+    Quote,
+    Restart,
+    Rollback,
+    Scale,
+    SetResources,
+    action_key,
+)
+from backstop.records.evidence import Alert, Edge, Evidence, Fact, FactKind, Omission
+from backstop.records.health import Health, ServiceHealth, WorkloadHealth
+from backstop.records.outcome import Handoff, Outcome, OutcomeKind
+from backstop.records.verdicts import Check, Verdict
+from backstop.records.writes import Intent, Revision, TargetState, Write
+
+__all__ = [
+    "Action",
+    "Alert",
+    "BlamedChange",
+    "Check",
+    "Claim",
+    "Diagnosis",
+    "DnsName",
+    "Edge",
+    "Evidence",
+    "Fact",
+    "FactId",
+    "FactKind",
+    "FaultClass",
+    "Handoff",
+    "Health",
+    "Intent",
+    "ModelCall",
+    "NoAction",
+    "ObjectRef",
+    "Omission",
+    "Outcome",
+    "OutcomeKind",
+    "Quote",
+    "Record",
+    "Restart",
+    "Revision",
+    "Rollback",
+    "Scale",
+    "ServiceHealth",
+    "SetResources",
+    "TargetState",
+    "Verdict",
+    "WorkloadHealth",
+    "WorkloadRef",
+    "Write",
+    "action_key",
+    "canonical_digest",
+]

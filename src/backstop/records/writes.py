@@ -1,0 +1,70 @@
+"""What is decided on, what will be written, and what was written."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+from pydantic import JsonValue, StringConstraints
+
+from backstop.records.base import ObjectRef, Record
+from backstop.records.diagnosis import Action
+from backstop.records.health import WorkloadHealth
+
+
+class Intent(Record):
+    """One write, decided and bound to what was observed, before it is made. Serialised, it is what the executor is asked."""
+
+    action_id: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9.-]{2,60}$")]
+    action: Action
+    target_uid: str
+    resource_version: str
+    generation: int
+    before: dict[str, JsonValue]  # the part of the spec that the write changes, as observed
+    after: dict[str, JsonValue]  # the same part, as it will be
+    plan_hash: str
+
+
+class Write(Record):
+    """A write that reached the cluster, as the API server's own answer tells it."""
+
+    action_id: str
+    verb: str
+    target: ObjectRef
+    before: dict[str, JsonValue]
+    after: dict[str, JsonValue]
+    allowed_by: tuple[str, ...]
+    audit_id: str
+    resource_version: str
+
+
+class Revision(Record):
+    """One ReplicaSet of a Deployment."""
+
+    number: int
+    name: str
+    created_at: datetime
+    images: tuple[str, ...]
+    replicas: int
+    ready: int
+    template: dict[str, JsonValue]  # without the pod-template-hash label
+
+
+class TargetState(Record):
+    """A Deployment as observed at one moment: everything that a plan, the action gate and the executor decide on."""
+
+    ref: ObjectRef
+    uid: str
+    resource_version: str
+    generation: int
+    observed_generation: int
+    replicas: int
+    paused: bool
+    strategy: Literal["RollingUpdate", "Recreate"]
+    labels: dict[str, str]
+    annotations: dict[str, str]
+    owners: tuple[ObjectRef, ...]
+    template: dict[str, JsonValue]
+    current_revision: int
+    revisions: tuple[Revision, ...]  # oldest first, the current one included
+    health: WorkloadHealth
