@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import JsonValue, StringConstraints
 
-from backstop.records.base import ObjectRef, Record
+from backstop.records.base import ObjectRef, Record, canonical_digest
 from backstop.records.diagnosis import Action
 from backstop.records.health import WorkloadHealth
 
@@ -23,6 +23,10 @@ class Intent(Record):
     before: dict[str, JsonValue]  # the part of the spec that the write changes, as observed
     after: dict[str, JsonValue]  # the same part, as it will be
     plan_hash: str
+
+    def expected_hash(self) -> str:
+        """SHA-256 over everything but the hash itself, as hex: what a verdict or an approval is bound to."""
+        return canonical_digest(self.model_dump(mode="json", exclude={"plan_hash"}))
 
 
 class Write(Record):

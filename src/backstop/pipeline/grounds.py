@@ -1,0 +1,123 @@
+"""What the evidence itself says about a workload: which facts are its own, who depends on whom, where something is wrong.
+
+Read by the rules of the quality gate, never by a model. A fact whose data is missing or odd shows neither a symptom nor health:
+`symptom` raises, and the rule that asked fails.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from backstop.records import Evidence, Fact, FactKind, ObjectRef, Omission, WorkloadRef
+
+Name = tuple[str, str, str]
+
+
+def _name(ref: ObjectRef | WorkloadRef) -> Name:
+    return (ref.kind, ref.namespace, ref.name)
+
+
+@dataclass(frozen=True)
+class Grounds:
+    """One look at the cluster as a graph of objects: owners and dependencies."""
+
+    evidence: Evidence
+
+    @cached_property
+    def _owners(self) -> dict[Name, Name]:
+        return {_name(e.source): _name(e.target) for e in self.evidence.edges if e.relation == "owned_by"}
+
+    @cached_property
+    def _calls(self) -> dict[Name, set[Name]]:
+        calls: dict[Name, set[Name]] = {}
+        for edge in self.evidence.edges:
+            if edge.relation == "depends_on":
+                calls.setdefault(self._root(_name(edge.source)), set()).add(self._root(_name(edge.target)))
+        return calls
+
+    def _root(self, name: Name) -> Name:
+        seen = {name}
+        while (owner := self._owners.get(name)) is not None and owner not in seen:
+            seen.add(owner)
+            name = owner
+        return name
+
+    def own(self, ref: ObjectRef, workload: WorkloadRef) -> bool:
+        """Whether `ref` is the workload, something it owns (directly or not), or a Service in front of it."""
+        root, wanted = self._root(_name(ref)), _name(workload)
+        return root == wanted or (root[0] == "Service" and wanted in self._calls.get(root, ()))
+
+    def facts_of(self, workload: WorkloadRef) -> tuple[Fact, ...]:
+        return tuple(fact for fact in self.evidence.facts if self.own(fact.about, workload))
+
+    def omissions_of(self, workload: WorkloadRef) -> tuple[Omission, ...]:
+        """What is missing about the workload, or about its whole namespace."""
+        return tuple(
+            o
+            for o in self.evidence.omissions
+            if o.about.namespace in {"", workload.namespace} and (o.about.kind == "Namespace" or self.own(o.about, workload))
+        )
+
+    def reaches(self, source: Name, target: Name) -> bool:
+        """Whether `source` is `target` or depends on it, directly or not."""
+        seen, todo = {source}, [source]
+        while todo:
+            node = todo.pop()
+            if node == target:
+                return True
+            fresh = self._calls.get(node, set()) - seen
+            seen |= fresh
+            todo += fresh
+        return False
+
+    def on_path(self, ref: ObjectRef, suspect: WorkloadRef) -> bool:
+        """Whether `ref` lies on a dependency path from the alert's target to the suspect, both included."""
+        root, target, end = self._root(_name(ref)), _name(self.evidence.alert.target), _name(suspect)
+        if root == self._root(target) or self.own(ref, self.evidence.alert.target) or self.own(ref, suspect):
+            return self.reaches(target, end)
+        return self.reaches(target, root) and self.reaches(root, end)
+
+    def symptoms(self, workload: WorkloadRef) -> tuple[Fact, ...]:
+        """The workload's own facts that show something wrong with it."""
+        return tuple(fact for fact in self.facts_of(workload) if symptom(fact))
+
+    def reached_from(self, workload: WorkloadRef) -> tuple[Fact, ...]:
+        """Facts about the workload and about everything that it depends on."""
+        start = _name(workload)
+        return tuple(
+            f for f in self.evidence.facts if self.own(f.about, workload) or self.reaches(start, self._root(_name(f.about)))
+        )
+
+
+def symptom(fact: Fact) -> bool:
+    """Whether one fact shows something wrong at what it is about. Raises KeyError or TypeError on data that does not say.
+
+    An Event is no symptom by itself: it may be about something that is long over.
+    """
+    data: dict[str, Any] = fact.data
+    match fact.kind:
+        case FactKind.WORKLOAD:
+            return (
+                _flag(data["unhealthy"]) or _number(data["available"]) < _number(data["desired"]) or _number(data["desired"]) == 0
+            )
+        case FactKind.POD:
+            return not _flag(data["ready"]) or bool(data["waiting_reason"]) or bool(data["terminated_reason"])
+        case FactKind.PROBE:
+            return not _flag(data["ok"])
+        case FactKind.LOG | FactKind.LOG_PREVIOUS:
+            return _number(data["errors"]) > 0
+    return False
+
+
+def _flag(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise TypeError(f"{value!r} is neither true nor false")
+    return value
+
+
+def _number(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"{value!r} is not a whole number")
+    return value

@@ -1,0 +1,181 @@
+"""Did the write help? A pure judgement over a series of measurements, the last of which is now.
+
+`recovered` is said only after every measurement of a whole window was good: target available, updated and observed; its Services'
+error rate low over enough requests; nothing that was healthy before unhealthy now; nothing unknown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final, Literal, NamedTuple
+
+from backstop.checks import Opinion, Rule, evaluate, fails, holds
+from backstop.records import Health, Verdict, WorkloadHealth, WorkloadRef
+
+
+@dataclass(frozen=True)
+class Expectation:
+    """What recovery means for one write."""
+
+    target: WorkloadRef
+    services: tuple[str, ...]  # in front of the target; none: it serves nobody through a Service
+    baseline: Health  # measured before the write
+    window_seconds: float
+    max_error_rate: float
+    min_requests: int  # of each Service within the window
+    worse_seconds: float
+
+
+class Judgement(NamedTuple):
+    """`waiting` until one of the others can be said."""
+
+    state: Literal["waiting", "recovered", "worse"]
+    verdict: Verdict
+
+
+@dataclass(frozen=True)
+class _Window:
+    expected: Expectation
+    samples: tuple[Health, ...]  # oldest first
+    whole: bool
+
+
+def judge_recovery(series: Sequence[Health], expected: Expectation) -> Judgement:
+    """What the measurements since the write say so far."""
+    window = _tail(series, expected, expected.window_seconds)
+    verdict = Verdict(stage="verify", checks=evaluate(RULES, window))
+    if verdict.passed:
+        return Judgement("recovered", verdict)
+    return Judgement("worse" if _worse(_tail(series, expected, expected.worse_seconds)) else "waiting", verdict)
+
+
+def _tail(series: Sequence[Health], expected: Expectation, seconds: float) -> _Window:
+    if not series:
+        return _Window(expected, (), whole=False)
+    start = series[-1].at - timedelta(seconds=seconds)
+    before = [i for i, sample in enumerate(series) if sample.at <= start]
+    first = before[-1] if before else 0
+    return _Window(expected, tuple(series[first:]), whole=bool(before))
+
+
+def window_covered(window: _Window) -> Opinion:
+    seconds = window.expected.window_seconds
+    return holds(f"{seconds:g} s were measured") if window.whole else fails(f"fewer than {seconds:g} s have been measured")
+
+
+def nothing_unknown(window: _Window) -> Opinion:
+    for sample in window.samples:
+        if sample.unknown:
+            return fails(f"unknown: {sample.unknown[0]}")
+    return holds("everything could be read") if window.samples else fails("nothing was measured")
+
+
+def target_up(window: _Window) -> Opinion:
+    target = window.expected.target
+    for sample in window.samples:
+        workload = sample.workload(target)
+        if workload is None:
+            return fails(f"{target.key} could not be found")
+        if not rolled_out(workload):
+            return fails(
+                f"{target.key} had {workload.available} of {workload.desired} pods available,"
+                f" {workload.updated} of the newest template, {workload.total} in all"
+            )
+    return holds(f"{target.key} was available and wholly rolled out") if window.samples else fails("nothing was measured")
+
+
+def rolled_out(workload: WorkloadHealth) -> bool:
+    """All of what is asked for is there, is new, is available, and nothing else is left."""
+    return (
+        workload.observed and workload.available >= workload.desired >= 1 and workload.updated >= workload.desired >= workload.total
+    )
+
+
+def error_rate_low(window: _Window) -> Opinion:
+    expected = window.expected
+    for service in expected.services:
+        requests, failures = _count(window.samples, service)
+        if requests < expected.min_requests:
+            return fails(f"{service} was asked {requests} times, fewer than {expected.min_requests}")
+        if not failures / requests <= expected.max_error_rate:
+            return fails(f"{service} failed {failures} of {requests} requests")
+    if not expected.services:
+        return holds("no Service is in front of it")
+    return holds(f"{', '.join(expected.services)} answered")
+
+
+def nothing_harmed(window: _Window) -> Opinion:
+    harmed = [what for sample in window.samples for what in _harm(sample, window.expected)]
+    return fails(harmed[0]) if harmed else holds("what was healthy before is healthy")
+
+
+def _harm(sample: Health, expected: Expectation) -> Iterable[str]:
+    """What was healthy before the write, other than the target and its Services, and is not in this measurement."""
+    for before in expected.baseline.workloads:
+        if before.ref.same(expected.target) or not _available(before):
+            continue
+        now = sample.workload(before.ref)
+        if now is None or not _available(now):
+            yield f"{before.ref.key} was healthy before and is not now"
+    for service in expected.baseline.services:
+        if service.service in expected.services or not _answers(service.error_rate, expected.max_error_rate):
+            continue
+        found = sample.service(service.service)
+        if found is None or not _answers(found.error_rate, expected.max_error_rate):
+            yield f"service/{service.service} answered before and does not now"
+
+
+def _available(workload: WorkloadHealth) -> bool:
+    return workload.desired >= 1 and workload.available >= workload.desired
+
+
+def _answers(rate: float | None, limit: float) -> bool:
+    return rate is not None and rate <= limit
+
+
+def _worse(window: _Window) -> bool:
+    """Harm, or more errors than before, in every measurement for long enough, with the target's own rollout over: while that is
+    still going on, requests may fail that will be answered afterwards."""
+    if not window.whole or not window.samples:
+        return False
+    expected = window.expected
+    up = [sample.workload(expected.target) for sample in window.samples]
+    if not all(workload is not None and rolled_out(workload) for workload in up):
+        return False
+    harmed = all(any(True for _ in _harm(sample, expected)) for sample in window.samples)
+    return harmed or any(_more_errors(window, service) for service in expected.services)
+
+
+def _more_errors(window: _Window, service: str) -> bool:
+    before = window.expected.baseline.service(service)
+    if before is None or before.error_rate is None:
+        return False
+    requests, failures = _count(window.samples, service)
+    return requests >= window.expected.min_requests and failures / requests > before.error_rate + 0.05
+
+
+def _count(samples: Iterable[Health], service: str) -> tuple[int, int]:
+    found = [health for sample in samples if (health := sample.service(service)) is not None]
+    return sum(h.requests for h in found), sum(h.failures for h in found)
+
+
+def all_well(health: Health, expected: Expectation) -> Verdict:
+    """Whether one measurement, taken without any write, shows nothing wrong with the target."""
+    return Verdict(stage="verify", checks=evaluate(SNAPSHOT_RULES, _Window(expected, (health,), whole=True)))
+
+
+RULES: Final[tuple[Rule[_Window], ...]] = (
+    Rule("V-WINDOW", window_covered),
+    Rule("V-NOTHING-UNKNOWN", nothing_unknown),
+    Rule("V-TARGET-UP", target_up),
+    Rule("V-ERROR-RATE", error_rate_low),
+    Rule("V-NOTHING-HARMED", nothing_harmed),
+)
+
+SNAPSHOT_RULES: Final[tuple[Rule[_Window], ...]] = (
+    Rule("V-NOTHING-UNKNOWN", nothing_unknown),
+    Rule("V-TARGET-UP", target_up),
+    Rule("V-ERROR-RATE", error_rate_low),
+)
