@@ -22,7 +22,7 @@ from importlib.resources import files
 from types import MappingProxyType
 from typing import Any
 
-from backstop.sandbox.quantities import QUANTITY, canonical
+from backstop.sandbox import quantities
 
 INTEGERS = {"int32": 2**31, "int64": 2**63}
 RFC3339 = re.compile(r"^\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)$")
@@ -252,9 +252,9 @@ def _quantity(value: Any, _kind: str, place: _Place) -> Any:
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         raise place.wrong(value, "resource.Quantity")
     text = str(value)
-    if not QUANTITY.match(text):
-        raise WrongType(f"quantities must match the regular expression '{QUANTITY.pattern}'")
-    return canonical(text)
+    if not quantities.QUANTITY.match(text):
+        raise WrongType(f"quantities must match the regular expression '{quantities.QUANTITY.pattern}'")
+    return quantities.canonical(text)
 
 
 def _time(value: Any, kind: str, place: _Place) -> Any:
