@@ -74,7 +74,8 @@ class ClusterClient:
         return answer.body.decode("utf-8", "replace"), answer.cut
 
     async def probe(self, path: str, *, deadline: float, limit: int = 4096) -> Answer:
-        """Whatever HTTP answer a GET gives, also an error. Raises ClusterUnavailable when there is none."""
+        """Whatever HTTP answer a GET gives, also an error. Raises ReplyLost if it was asked and gave none in time, and
+        ClusterUnavailable if it could not even be asked."""
         return await self._exchange("GET", path, params=None, content=None, headers={}, deadline=deadline, limit=limit)
 
     async def patch(self, path: str, operations: list[Json], *, audit_id: str, dry_run: bool = False) -> tuple[Json, str]:
@@ -104,9 +105,20 @@ class ClusterClient:
         headers: Mapping[str, str] | None = None,
         deadline: float | None = None,
     ) -> Answer:
-        answer = await self._exchange(
-            method, path, params=params, content=content, headers=headers or {}, deadline=deadline or self._deadline, limit=limit
-        )
+        try:
+            answer = await self._exchange(
+                method,
+                path,
+                params=params,
+                content=content,
+                headers=headers or {},
+                deadline=deadline or self._deadline,
+                limit=limit,
+            )
+        except ReplyLost as error:
+            if method != "GET":
+                raise
+            raise ClusterUnavailable(error.what) from error
         if not 200 <= answer.status < 300:
             raise _refusal(method, path, answer)
         return answer
@@ -139,26 +151,24 @@ class ClusterClient:
             ):
                 return await _read(response, limit)
         except TimeoutError as error:
-            raise self._no_reply(what, f"no whole reply within {deadline:g} s", sending, method, headers) from error
+            raise self._no_reply(what, f"no whole reply within {deadline:g} s", sending, headers) from error
         except httpx2.RequestError as error:
-            raise self._no_reply(what, str(error) or type(error).__name__, sending, method, headers) from error
+            raise self._no_reply(what, str(error) or type(error).__name__, sending, headers) from error
         except (LightkubeConfigError, OSError, ValueError, KeyError, TypeError) as error:  # an exec plugin or token file
             if sending.started:
-                raise self._no_reply(what, str(error), sending, method, headers) from error
+                raise self._no_reply(what, str(error), sending, headers) from error
             raise ConfigError(
                 f"no credentials for {self.server}: {error}", todo="check the user of the kubeconfig's context"
             ) from error
 
-    def _no_reply(self, what: str, why: str, sending: _Sending, method: str, headers: Mapping[str, str]) -> ClusterError:
+    def _no_reply(self, what: str, why: str, sending: _Sending, headers: Mapping[str, str]) -> ClusterError:
         if not sending.started:
             return ClusterUnavailable(
                 f"the API server {self.server} could not be reached: {why}",
                 unchanged="nothing was sent to it",
                 todo="check that the cluster runs and that the kubeconfig names it",
             )
-        if method != "GET":
-            return ReplyLost(f"{what} was sent and {why}", audit_id=headers.get("Audit-ID", ""))
-        return ClusterUnavailable(f"{what} failed: {why}")
+        return ReplyLost(f"{what} was sent, but {why}", audit_id=headers.get("Audit-ID", ""))
 
 
 class _Sending:

@@ -14,15 +14,21 @@ from backstop.records import Action, Record
 
 
 class Snapshot(Record):
-    """One write that is about to be made, or was. `spec_written` is the spec it should leave; once answered, the one it left."""
+    """One write that is about to be made, or was.
+
+    `spec_written` is the spec that it should leave, and once it was answered the one that it left. `undone_from` is the
+    resourceVersion that its undo was bound to, None while there was none."""
 
     action_id: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]{2,60}$")]
     action: Action
     uid: str
     taken_at: datetime
     allowed_by: tuple[str, ...]
+    before: dict[str, JsonValue]
+    after: dict[str, JsonValue]
     spec_before: dict[str, JsonValue]
     spec_written: dict[str, JsonValue]
+    undone_from: str | None
 
 
 class SnapshotStore:

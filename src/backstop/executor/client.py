@@ -1,0 +1,77 @@
+"""The agent's end of the executor's socket: the `ExecutorPort`. One connection per call, one deadline per call, no retries."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from backstop.errors import ExecutorError
+from backstop.executor.protocol import (
+    MAX_LINE,
+    Apply,
+    Done,
+    Refused,
+    Rehearse,
+    Rehearsed,
+    Reply,
+    Request,
+    Undo,
+    encode,
+    parse_reply,
+)
+from backstop.records import Intent, Verdict, Write
+
+_UNKNOWN = "look at the target: the write may have been made"
+
+
+class ExecutorClient:
+    """Asks the executor that listens at `socket`. `deadline` is in seconds, and longer than the executor's own."""
+
+    def __init__(self, socket: Path, *, deadline: float = 45.0) -> None:
+        self._socket = socket
+        self._deadline = deadline
+
+    async def rehearse(self, intent: Intent) -> Verdict:
+        reply = await self._ask(Rehearse(op="rehearse", intent=intent))
+        if not isinstance(reply, Rehearsed):
+            raise ExecutorError("the executor answered a rehearsal with something else", unchanged="nothing was written")
+        return reply.verdict
+
+    async def apply(self, intent: Intent) -> Write:
+        return self._write(await self._ask(Apply(op="apply", intent=intent)), intent.action_id)
+
+    async def undo(self, action_id: str) -> Write:
+        return self._write(await self._ask(Undo(op="undo", action_id=action_id)), f"{action_id}-undo")
+
+    def _write(self, reply: Reply, action_id: str) -> Write:
+        if not isinstance(reply, Done) or reply.write.action_id != action_id:
+            raise ExecutorError("the executor answered a write with something else", todo=_UNKNOWN)
+        return reply.write
+
+    async def _ask(self, request: Request) -> Reply:
+        """Raises ExecutorError if the executor is gone, silent or unintelligible, and whatever it refuses with."""
+        try:
+            async with asyncio.timeout(self._deadline):
+                line = await self._exchange(encode(request))
+        except TimeoutError as error:
+            raise ExecutorError(f"the executor did not answer within {self._deadline:g} s", todo=_UNKNOWN) from error
+        reply = parse_reply(line)
+        if isinstance(reply, Refused):
+            raise reply.as_error()
+        return reply
+
+    async def _exchange(self, line: bytes) -> bytes:
+        try:
+            reader, writer = await asyncio.open_unix_connection(self._socket, limit=MAX_LINE)
+        except OSError as error:
+            raise ExecutorError(
+                f"the executor at {self._socket} cannot be reached: {error.strerror or error}", unchanged="nothing was written"
+            ) from error
+        try:
+            writer.write(line)
+            await writer.drain()
+            return await reader.readuntil(b"\n")
+        except (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError) as error:
+            raise ExecutorError("the executor ended in the middle of a call", todo=_UNKNOWN) from error
+        finally:
+            writer.close()
