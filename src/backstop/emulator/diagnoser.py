@@ -1,0 +1,303 @@
+"""The emulator's competent answers, from nothing but the evidence in the request.
+
+It looks at the workload that the alert names and asks, in this order: is it scaled to zero, can its pods not start and why, are
+they killed or do they crash, does something that it calls not run, does it fail since a release, is it stuck. Otherwise: no fault.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from backstop.emulator.reading import Fact, Json, Scene, Workload, ids
+
+_UNPULLABLE: Final = ("ErrImagePull", "ImagePullBackOff", "InvalidImageName")
+_UNCONFIGURED: Final = ("CreateContainerConfigError", "CreateContainerError")
+_MISSING_KEY: Final = re.compile(r"\b(?:missing|not set|required|undefined|unset|no such key)\b", re.IGNORECASE)
+_SCALED_FROM: Final = re.compile(r"[Ss]caled down replica set \S+ from (\d+) to 0|[Ss]caled down replica set \S+ to 0 from (\d+)")
+
+
+def claim(text: str, facts: list[Fact], quoted: list[tuple[Fact, str]] | None = None) -> Json:
+    """One claim as the tool's schema wants it. Without `quoted`, the first line of the first two facts is quoted."""
+    if quoted is None:
+        quoted = [(fact, fact.lines()[0]) for fact in facts[:2] if fact.lines()]
+    quotes = [{"fact": fact.id, "line": line} for fact, line in quoted if len(line) <= 2000]
+    return {"text": text, "facts": ids([*(fact for fact, _ in quoted), *facts]), "quotes": quotes[:4]}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A fault that was found: what it is called, what shows it, and what would repair it."""
+
+    fault: str
+    hypothesis: str
+    claims: list[Json]
+    action: Json
+    suspect: Workload
+    blamed: Fact | None = None
+    confidence: float = 0.9
+
+    def diagnosis(self) -> Json:
+        """As the tool's schema wants it."""
+        change = {"fact": self.blamed.id, "revision": self.blamed.number("number")} if self.blamed else None
+        return {
+            "hypothesis": self.hypothesis,
+            "fault_class": self.fault,
+            "suspect": ref(self.suspect),
+            "change": change,
+            "claims": self.claims[:8],
+            "action": self.action,
+            "confidence": self.confidence,
+        }
+
+
+def ref(workload: Workload) -> Json:
+    return {"kind": "Deployment", "namespace": workload.name.namespace, "name": workload.name.name}
+
+
+def no_action() -> Json:
+    return {"verb": "no_action"}
+
+
+def diagnose(evidence: Json) -> Json:
+    """A diagnosis of the evidence, as a competent person would give it."""
+    scene = Scene(evidence)
+    for look in _LOOKS:
+        finding = look(scene, scene.target)
+        if finding is not None:
+            return finding.diagnosis()
+    return _unknown(scene.target).diagnosis()
+
+
+def _rollback(workload: Workload) -> tuple[Json, Fact | None, list[Json]]:
+    """The way back: the action, the change it reverses, and the claim about that change. Without an earlier revision, nothing."""
+    current, previous = workload.current(), workload.previous()
+    if current is None or previous is None:
+        return no_action(), None, []
+    action = {"verb": "rollback", "target": ref(workload), "to_revision": previous.number("number")}
+    return action, current, [_change_claim(workload, current, previous)]
+
+
+def _change_claim(workload: Workload, current: Fact, previous: Fact) -> Json:
+    before, after = _images(previous), _images(current)
+    what = (
+        f"changed the image from {before[0]} to {after[0]}" if before and after and before != after else "changed the pod template"
+    )
+    text = f"Revision {current.number('number')} of deployment/{workload.name.name} runs now and {what}."
+    return claim(text, [current, previous])
+
+
+def _images(revision: Fact) -> list[str]:
+    images = revision.data.get("images")
+    return [image for image in images if isinstance(image, str)] if isinstance(images, list) else []
+
+
+def _symptom_claims(workload: Workload) -> list[Json]:
+    """What anybody can see: failing requests and logged errors."""
+    name, claims = workload.name.name, []
+    logs = workload.logs_with_errors()
+    if logs:
+        quoted = [(fact, fact.error_lines()[0]) for fact in logs[:2]]
+        claims.append(claim(f"Containers of deployment/{name} log errors.", logs[:3], quoted))
+    return claims + [claim(f"Requests to service {_service(probe)} fail.", [probe]) for probe in workload.failing_probes()[:1]]
+
+
+def _service(probe: Fact) -> str:
+    return (probe.word("service") or probe.about.name).rsplit("/", 1)[-1]
+
+
+def _scaled_to_zero(scene: Scene, target: Workload) -> Finding | None:
+    state = target.state
+    if state is None or target.desired != 0:
+        return None
+    name = target.name.name
+    return Finding(
+        "scaled_down",
+        f"{name} was scaled to zero, so nothing serves its requests. Scale it up again.",
+        [claim(f"deployment/{name} is scaled to zero.", [state]), *_symptom_claims(target)],
+        {"verb": "scale", "target": ref(target), "replicas": _replicas_before(scene, target)},
+        target,
+    )
+
+
+def _replicas_before(scene: Scene, target: Workload) -> int:
+    """How many there were: the deployment controller's events say it. One is better than none."""
+    events = [fact for fact in [*target.facts, *scene.facts] if fact.kind == "event"]
+    for event in reversed(events):
+        found = _SCALED_FROM.search(event.text)
+        if found and event.belongs_to(target.name.name):
+            return max(1, int(found.group(1) or found.group(2)))
+    return 1
+
+
+def _cannot_pull(_scene: Scene, target: Workload) -> Finding | None:
+    pods = target.pods("waiting_reason", *_UNPULLABLE)
+    if not pods:
+        return None
+    name = target.name.name
+    action, blamed, change = _rollback(target)
+    return Finding(
+        "bad_image",
+        f"The current release of {name} names an image that cannot be pulled, so its pods never start. Go back to the one before.",
+        [claim(f"Pods of deployment/{name} cannot pull their image.", pods), *change],
+        action,
+        target,
+        blamed,
+    )
+
+
+def _not_configured(_scene: Scene, target: Workload) -> Finding | None:
+    pods = target.pods("waiting_reason", *_UNCONFIGURED)
+    if not pods:
+        return None
+    name = target.name.name
+    action, blamed, change = _rollback(target)
+    return Finding(
+        "bad_config",
+        f"Containers of {name} cannot be created: something that their configuration refers to is missing.",
+        [claim(f"Containers of deployment/{name} cannot be created because configuration is missing.", pods), *change],
+        action,
+        target,
+        blamed,
+    )
+
+
+def _out_of_memory(_scene: Scene, target: Workload) -> Finding | None:
+    pods = target.pods("terminated_reason", "OOMKilled")
+    if not pods:
+        return None
+    name = target.name.name
+    action, blamed, change = _rollback(target)
+    return Finding(
+        "out_of_memory",
+        f"Containers of {name} are killed when they reach their memory limit, since its current release.",
+        [claim(f"A container of deployment/{name} was OOMKilled at its memory limit.", pods), *change],
+        action,
+        target,
+        blamed,
+    )
+
+
+def _crashing(_scene: Scene, target: Workload) -> Finding | None:
+    looping = target.pods("waiting_reason", "CrashLoopBackOff")
+    ended = [
+        fact for fact in target.kind("pod") if fact.number("exit_code") not in {None, 0} and fact.data.get("ready") is not True
+    ]
+    pods = looping or ended
+    if not pods:
+        return None
+    name = target.name.name
+    logs = target.logs_with_errors()
+    keyless = any(_MISSING_KEY.search(line) for fact in logs for line in fact.error_lines())
+    action, blamed, change = _rollback(target)
+    return Finding(
+        "bad_config" if keyless else "crash_loop",
+        f"The current release of {name} exits at start" + (", for want of configuration." if keyless else ".") + " Go back.",
+        [claim(f"Containers of deployment/{name} crash and are started again.", pods), *_symptom_claims(target), *change],
+        action,
+        target,
+        blamed,
+    )
+
+
+def _unschedulable(_scene: Scene, target: Workload) -> Finding | None:
+    pods = [fact for fact in target.pods("phase", "Pending") if not fact.word("waiting_reason")]
+    events = [fact for fact in target.kind("event") if fact.word("reason") == "FailedScheduling"]
+    if not pods or not (events or target.short_of_replicas):
+        return None
+    name = target.name.name
+    action, blamed, change = _rollback(target)
+    return Finding(
+        "unschedulable",
+        f"Pods of {name} find no node that would take them, since its current release.",
+        [claim(f"Pods of deployment/{name} cannot be scheduled.", [*pods, *events[:1]]), *change],
+        action,
+        target,
+        blamed,
+    )
+
+
+def _dependency_down(scene: Scene, target: Workload) -> Finding | None:
+    for dependency in scene.dependencies(target):
+        state = dependency.state
+        if state is None or dependency.ready is None or not (dependency.ready == 0 or dependency.desired == 0):
+            continue
+        name = dependency.name.name
+        return Finding(
+            "dependency_down",
+            f"{name}, which {target.name.name} calls, has no replica that is ready. A person decides what to do with it.",
+            [claim(f"deployment/{name} has no ready replicas.", [state]), *_symptom_claims(target)],
+            no_action(),
+            dependency,
+        )
+    return None
+
+
+def _bad_release(scene: Scene, target: Workload) -> Finding | None:
+    symptoms = _symptom_claims(target)
+    action, blamed, change = _rollback(target)
+    if not symptoms or blamed is None or not _before_alert(blamed, scene):
+        return None
+    name, number = target.name.name, blamed.number("number")
+    return Finding(
+        "bad_release",
+        f"Requests to {name} fail since revision {number}, whose containers log errors of their own. Go back to the one before.",
+        [*change, *symptoms],
+        action,
+        target,
+        blamed,
+    )
+
+
+def _before_alert(revision: Fact, scene: Scene) -> bool:
+    """ISO times in one format compare as text; where one is missing the order is taken to be right."""
+    created, started = revision.word("created_at") or revision.time, str(scene.alert.get("started_at") or "")
+    return not created or not started or created[:19] <= started[:19]
+
+
+def _stuck(_scene: Scene, target: Workload) -> Finding | None:
+    symptoms = _symptom_claims(target)
+    if not symptoms:
+        return None
+    name = target.name.name
+    return Finding(
+        "stuck_process",
+        f"{name} fails without any change that would explain it. A restart may free it.",
+        symptoms,
+        {"verb": "restart", "target": ref(target)},
+        target,
+        confidence=0.6,
+    )
+
+
+def _well(_scene: Scene, target: Workload) -> Finding | None:
+    state = target.state
+    if state is None or target.short_of_replicas or target.ready is None:
+        return None
+    name = target.name.name
+    probes = [fact for fact in target.kind("probe") if fact.data.get("ok") is True][:1]
+    claims = [claim(f"deployment/{name} has all its replicas ready.", [state])]
+    claims += [claim(f"Requests to service {_service(probe)} succeed.", [probe]) for probe in probes]
+    return Finding("no_fault", f"Nothing is wrong with {name}.", claims, no_action(), target, confidence=0.8)
+
+
+def _unknown(target: Workload) -> Finding:
+    name = target.name.name
+    claims = [claim(f"deployment/{name} is short of ready replicas.", target.facts[:2])]
+    return Finding("unknown", f"The evidence does not say what is wrong with {name}.", claims, no_action(), target, confidence=0.1)
+
+
+_LOOKS: Final[tuple[Callable[[Scene, Workload], Finding | None], ...]] = (
+    _scaled_to_zero,
+    _cannot_pull,
+    _not_configured,
+    _out_of_memory,
+    _crashing,
+    _unschedulable,
+    _dependency_down,
+    _bad_release,
+    _stuck,
+    _well,
+)
