@@ -30,7 +30,18 @@ LIFETIME_SECONDS = 30 * 24 * 3600
 READ = ["get", "list", "watch"]
 WRITE = ["create", "delete", "deletecollection", "patch", "update"]
 WORKLOADS = ["daemonsets", "deployments", "replicasets", "statefulsets"]
-CORE_VIEWED = "configmaps endpoints events limitranges pods pods/log pods/status resourcequotas serviceaccounts services".split()
+CORE_VIEWED = [
+    "configmaps",
+    "endpoints",
+    "events",
+    "limitranges",
+    "pods",
+    "pods/log",
+    "pods/status",
+    "resourcequotas",
+    "serviceaccounts",
+    "services",
+]
 
 
 class Objects(Protocol):
