@@ -23,6 +23,7 @@ class Probed:
     status: int  # 0: no HTTP answer
     body: str
     known: bool
+    other_protocol: bool = False  # something answers, and it is not HTTP: a failed request, and no word on its health
 
     @property
     def ok(self) -> bool:
@@ -52,7 +53,7 @@ class Prober:
         if message is not None and 400 <= answer.status < 500:
             return Probed(label, "/", answer.status, message, known=False)  # the API server's own no, not the service's
         if message is not None and any(sign in message for sign in NOT_HTTP):
-            return Probed(label, "/", 0, message, known=True)
+            return Probed(label, "/", 0, message, known=True, other_protocol=True)
         return Probed(label, "/", answer.status, message if message is not None else _first_line(answer.body), known=True)
 
 

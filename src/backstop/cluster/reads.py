@@ -34,6 +34,7 @@ KINDS: Mapping[str, str] = {
     "EndpointSlice": f"{DISCOVERY}/namespaces/{{}}/endpointslices",
     "Event": f"{CORE}/namespaces/{{}}/events",
 }
+_GONE = "it is gone"
 
 
 @dataclass(frozen=True)
@@ -160,7 +161,10 @@ class ClusterReads:
             (pod, container, previous) for pod in found.of("Pod") for container, previous in containers_with_logs(pod)
         ]  # fmt: skip
         read = await _bounded(self._limits.concurrency, (self._reader(found, *one) for one in wanted))
-        return [log for log in read if log is not None]
+        gone = {o.about.name for o in found.omissions if o.about.kind == "Pod" and o.why == "unreadable" and o.detail == _GONE}
+        found.omissions = [o for o in found.omissions if o.about.name not in gone or o.about.kind != "Pod"]
+        found.items["Pod"] = [pod for pod in found.of("Pod") if name(pod) not in gone]  # ended since it was listed
+        return [log for log in read if log is not None and log.pod.name not in gone]
 
     def _reader(self, found: _Listing, pod: Json, container: str, previous: bool) -> Callable[[], Awaitable[ContainerLog | None]]:  # noqa: FBT001
         ref = objects.ref(pod, "Pod")
@@ -178,7 +182,7 @@ class ClusterReads:
             try:
                 body, cut = await self._client.log(path, params, limit=self._limits.log_bytes, deadline=self._limits.log_deadline)
             except ClusterError as error:
-                found.omit(what, "unreadable", error.what, ref)
+                found.omit(what, "unreadable", _GONE if error.status == 404 else error.what, ref)
                 return None
             if cut or len(body.encode()) >= self._limits.log_bytes:
                 found.omit(what, "truncated", f"cut at {self._limits.log_bytes} bytes", ref)
@@ -201,11 +205,13 @@ class ClusterReads:
             *(self._prober.ask(found.namespace, services[service]) for service in asked for _ in range(self._limits.probes))
         )
         for service in asked:
-            failed = next((a.body for a in answers if a.service == service and not a.known), None)
+            failed = next((a.body for a in answers if a.service == service and (not a.known or a.other_protocol)), None)
             if failed is not None:
                 about = ObjectRef(kind="Service", namespace=found.namespace, name=service)
                 found.omit(f"probe of service {service}", "unreadable", failed, about)
-        return [Probe(service=a.service, path=a.path, status=a.status, body=a.body) for a in answers if a.known]
+        return [
+            Probe(service=a.service, path=a.path, status=a.status, body=a.body) for a in answers if a.known and not a.other_protocol
+        ]
 
 
 async def read_target(client: ClusterClient, target: WorkloadRef) -> tuple[TargetState, Json]:
@@ -219,7 +225,10 @@ async def read_target(client: ClusterClient, target: WorkloadRef) -> tuple[Targe
 
 
 def containers_with_logs(pod: Json) -> list[tuple[str, bool]]:
-    """The containers of a pod that have written a log, and whether it is their previous run's. Asking for others is a 400."""
+    """The containers of a pod that have written a log, and whether it is their previous run's. Asking for others is a 400, and a
+    pod that is being ended is on its way to a 404."""
+    if text(pod, "metadata", "deletionTimestamp"):
+        return []
     found: list[tuple[str, bool]] = []
     for status in [*sequence(pod, "status", "initContainerStatuses"), *sequence(pod, "status", "containerStatuses")]:
         container = text(status, "name")

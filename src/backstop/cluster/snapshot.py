@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field, JsonValue, ValidationError
 
+from backstop.durable import replace_file
 from backstop.errors import RecordError
 from backstop.records import Action, Record
 
@@ -46,15 +46,8 @@ class SnapshotStore:
     def keep(self, snapshot: Snapshot) -> None:
         """Writes it whole or not at all, and to disk before returning. Raises RecordError."""
         path = self._path(snapshot.action_id)
-        partial = path.with_suffix(".partial")
         try:
-            descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                file.write(snapshot.model_dump_json())
-                file.flush()
-                os.fsync(file.fileno())
-            partial.replace(path)
-            self._flush_directory()
+            replace_file(path, snapshot.model_dump_json())
         except OSError as error:
             raise RecordError(f"cannot keep the snapshot {path}: {error.strerror}", unchanged="nothing was written") from error
 
@@ -76,13 +69,6 @@ class SnapshotStore:
 
     def _path(self, action_id: str) -> Path:
         return self._directory / f"{action_id}.json"
-
-    def _flush_directory(self) -> None:
-        descriptor = os.open(self._directory, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
     def _load(self, path: Path) -> Snapshot:
         try:

@@ -211,7 +211,7 @@ def _same_change(intent: Intent, state: TargetState) -> Check:
         change = _change(intent, state)
     except BackstopError as error:
         return _refusing("X-SAME-CHANGE", error).checks[0]
-    same = change.before == intent.before and change.after == intent.after
+    same = (change.before, change.after, intent.expected_hash()) == (intent.before, intent.after, intent.plan_hash)
     reason = "this process computes the same change" if same else "this process computes another change than the intent says"
     return Check(rule="X-SAME-CHANGE", passed=same, reason=reason)
 
