@@ -115,7 +115,7 @@ class Logs(Protocol):
 class Router(Protocol):
     """The way to pods: `services/NAME/proxy` and `pods/NAME/proxy`."""
 
-    async def proxy(self, resource: Resource, namespace: str, name: str, path: str, request: web.Request) -> web.StreamResponse:
+    async def proxy(self, resource: Resource, namespace: str, name: str, path: str, request: web.BaseRequest) -> web.StreamResponse:
         """Forwards `request` to an endpoint of `[scheme:]name[:port]` at `path` (with its query) and answers what it answered.
 
         Raises StatusError: 404 without such a service or pod, 503 without a ready endpoint.

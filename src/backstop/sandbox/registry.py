@@ -33,6 +33,7 @@ from backstop.sandbox.status import (
 from backstop.sandbox.store import Change, Object, Store, clone
 
 Subscriber = Callable[[str, Resource, Object, Object | None], None]
+Subscriptions = list[Callable[[Change], None]]
 KEPT_BY_SERVER = ("uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation", "namespace", "name")
 GENERATIONS = frozenset(
     ("deployments", "replicasets", "statefulsets", "daemonsets", "pods", "poddisruptionbudgets", "endpointslices")
@@ -49,7 +50,7 @@ class Registry:
     def __init__(self, store: Store, clock: Clock) -> None:
         self.store = store
         self.clock = clock
-        self._subscribers: list[Subscriber] = []
+        self._subscribers: Subscriptions = []
         self._untold: deque[Change] = deque()
         self._telling = False
 
@@ -93,8 +94,17 @@ class Registry:
         The objects are the stored ones: read only. A callback may write; the news of that follows after the present one.
         Answers the function that ends the subscription.
         """
+        return self.subscribe_changes(lambda change: callback(change.type, change.resource, change.obj, change.old))
+
+    def subscribe_changes(self, callback: Callable[[Change], None]) -> Callable[[], None]:
+        """Like `subscribe`, with the store's own record of the change and its version."""
         self._subscribers.append(callback)
-        return lambda: self._subscribers.remove(callback)
+
+        def end() -> None:
+            if callback in self._subscribers:
+                self._subscribers.remove(callback)
+
+        return end
 
     # Writing
 
@@ -298,7 +308,7 @@ class Registry:
             while self._untold:
                 news = self._untold.popleft()
                 for callback in tuple(self._subscribers):
-                    callback(news.type, news.resource, news.obj, news.old)
+                    callback(news)
         finally:
             self._telling = False
 

@@ -1,0 +1,60 @@
+"""Namespaces: each gets its `default` ServiceAccount, and one that is deleted takes its content along before it goes."""
+
+from __future__ import annotations
+
+from backstop.sandbox.gc import STORED
+from backstop.sandbox.registry import Registry
+from backstop.sandbox.resources import NAMESPACES, SERVICEACCOUNTS, Resource
+from backstop.sandbox.status import StatusError
+from backstop.sandbox.store import Object
+
+NAMESPACED = tuple(resource for resource in STORED if resource.namespaced)
+
+
+class NamespaceLifecycle:
+    """Watches the registry from construction on; works within the commit that made the work."""
+
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
+        for namespace in registry.store.every(NAMESPACES):
+            self._settle(namespace)
+        self.stop = registry.subscribe(self._on_change)
+
+    def _on_change(self, change: str, resource: Resource, obj: Object, _old: Object | None) -> None:
+        if resource is NAMESPACES:
+            if change != "DELETED":
+                self._settle(obj)
+        elif change == "DELETED" and resource.namespaced:
+            namespace = self._registry.store.get(NAMESPACES, "", obj["metadata"]["namespace"])
+            if namespace is not None and (resource is SERVICEACCOUNTS or "deletionTimestamp" in namespace["metadata"]):
+                self._settle(namespace)
+
+    def _settle(self, namespace: Object) -> None:
+        name = namespace["metadata"]["name"]
+        if "deletionTimestamp" in namespace["metadata"]:
+            self._empty(name)
+        elif self._registry.store.get(SERVICEACCOUNTS, name, "default") is None:
+            self._registry.create(SERVICEACCOUNTS, name, {"metadata": {"name": "default"}})
+
+    def _empty(self, name: str) -> None:
+        """Asks everything inside to go; finalizes the namespace once nothing is left."""
+        for resource in NAMESPACED:
+            for obj in self._registry.store.every(resource, name):
+                if "deletionTimestamp" not in obj["metadata"]:
+                    self._delete(resource, name, obj["metadata"]["name"])
+        if not any(self._registry.store.every(resource, name) for resource in NAMESPACED):
+            self._finalize(name)
+
+    def _delete(self, resource: Resource, namespace: str, name: str) -> None:
+        try:
+            self._registry.delete(resource, namespace, name, propagation="Background")
+        except StatusError as error:
+            if error.code != 404:
+                raise
+
+    def _finalize(self, name: str) -> None:
+        def release(namespace: Object) -> None:
+            namespace["spec"] = {}
+
+        if self._registry.store.get(NAMESPACES, "", name) is not None:
+            self._registry.mutate(NAMESPACES, "", name, release)
