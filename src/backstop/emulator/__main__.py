@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import os
 import signal
 import sys
 import threading
@@ -51,7 +52,7 @@ async def _run(script: Script, port: int, *, until_stdin_closes: bool) -> None:
 
 
 def _wait_for_end_of_stdin(loop: asyncio.AbstractEventLoop, ended: asyncio.Event) -> None:
-    while sys.stdin.buffer.read(4096):
+    while os.read(sys.stdin.fileno(), 4096):  # unbuffered: a thread in `sys.stdin` would hold its lock when the process ends
         pass
     if not loop.is_closed():
         loop.call_soon_threadsafe(ended.set)

@@ -179,8 +179,10 @@ def fenced_with_prose(asked: Asked, options: Json) -> Answer:
 @_behaviour
 def two_objects(asked: Asked, options: Json) -> Answer:
     """A good answer and a bad one in the same breath."""
-    other = CONTENTS[str(options.get("other", "blame_dependency"))](asked)
-    text = f"One reading:\n```json\n{_content(asked, options)}\n```\nAnother:\n```json\n{other}\n```\n"
+    content, other = _content(asked, options), CONTENTS[str(options.get("other", "blame_dependency"))](asked)
+    if asked.role == "judge":
+        other = json.dumps({"supported": not json.loads(content)["supported"], "reason": "On the other hand."})
+    text = f"One reading:\n```json\n{content}\n```\nAnother:\n```json\n{other}\n```\n"
     return completion(asked, text, as_tool=False)
 
 

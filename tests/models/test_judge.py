@@ -1,0 +1,86 @@
+"""The judge can only veto: whatever is not a unanimous yes is a failed check, and nothing is raised."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from backstop.ports import Proposal
+from backstop.records import Evidence
+
+
+async def _proposal(built: Any, evidence: Evidence) -> Proposal:
+    proposal: Proposal = await built.chain.diagnose(evidence, attempt=0, rejected=())
+    return proposal
+
+
+async def test_every_claim_of_a_grounded_diagnosis_is_supported(rig: Any, evidence: Evidence) -> None:
+    built = await rig({})
+    proposal = await _proposal(built, evidence)
+    verdict = await built.chain.judge(proposal, evidence)
+    assert verdict.passed
+    assert [check.rule for check in verdict.checks] == [f"J-CLAIM-{n + 1}" for n in range(len(proposal.diagnosis.claims))]
+    assert len([call for call in built.calls if call.role == "judge"]) == 3 * len(verdict.checks)
+
+
+async def test_no_claim_that_blames_the_innocent_is_supported(rig: Any, evidence: Evidence) -> None:
+    built = await rig({"first": ["blame_dependency"]})
+    verdict = await built.chain.judge(await _proposal(built, evidence), evidence)
+    assert [check.passed for check in verdict.checks] == [False, False]
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        "http_429",
+        "http_500",
+        "hang",
+        "truncate",
+        "html",
+        "no_choices",
+        "empty",
+        "prose",
+        "length",
+        "refusal",
+        "two_objects",
+        "judge_no",
+    ],
+)
+async def test_anything_but_an_answer_is_a_no(rig: Any, evidence: Evidence, fault: str) -> None:
+    built = await rig({}, {"judge": [fault]}, judge_deadline_seconds=0.5)
+    verdict = await built.chain.judge(await _proposal(built, evidence), evidence)
+    assert verdict.checks
+    assert not any(check.passed for check in verdict.checks)
+
+
+async def test_one_dissenting_sample_is_enough(rig: Any, evidence: Evidence) -> None:
+    built = await rig({}, {"judge": ["judge_yes", "judge_yes", "judge_no", "judge_yes"]})
+    verdict = await built.chain.judge(await _proposal(built, evidence), evidence)
+    failed = [check for check in verdict.checks if not check.passed]
+    assert len(failed) == 1
+    assert "disagrees with itself" in failed[0].reason
+
+
+async def test_no_judge_of_another_family_is_a_no_without_a_call(rig: Any, evidence: Evidence) -> None:
+    built = await rig({}, model_families={"first": "one", "judge": "one"})
+    verdict = await built.chain.judge(await _proposal(built, evidence), evidence)
+    assert not verdict.passed
+    assert not [call for call in built.calls if call.role == "judge"]
+
+
+async def test_the_judge_is_the_first_of_another_family(rig: Any, evidence: Evidence) -> None:
+    built = await rig({}, model_chain=("nova-pro",), judge_models=("nova-lite", "claude-haiku-4-5"))
+    await built.chain.judge(await _proposal(built, evidence), evidence)
+    assert {call.model for call in built.calls if call.role == "judge"} == {"claude-haiku-4-5"}
+
+
+async def test_a_claim_on_facts_that_do_not_exist_is_a_no_without_a_call(rig: Any, evidence: Evidence) -> None:
+    built = await rig({})
+    proposal = await _proposal(built, evidence)
+    claim = proposal.diagnosis.claims[0].model_copy(update={"facts": ("E999",)})
+    made_up = proposal.model_copy(update={"diagnosis": proposal.diagnosis.model_copy(update={"claims": (claim,)})})
+    verdict = await built.chain.judge(made_up, evidence)
+    assert not verdict.passed
+    assert "E999" in verdict.checks[0].reason
+    assert not [call for call in built.calls if call.role == "judge"]

@@ -1,0 +1,52 @@
+"""What is recorded of a call is what went over the wire."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from backstop.clock import SystemClock
+from backstop.errors import ConfigError
+from backstop.models import build_models
+from backstop.models.catalog import cost_usd, model_spec, strangers
+from backstop.records import Evidence
+from backstop.settings import load_settings
+
+
+async def test_hash_tokens_and_label_agree_with_the_provider(rig: Any, evidence: Evidence) -> None:
+    built = await rig({"claude-sonnet-4-5": ["blame_dependency"]}, model_chain=("claude-sonnet-4-5",))
+    await built.chain.diagnose(evidence, attempt=0, rejected=())
+    (call,), (entry,) = built.calls, await built.journal()
+    assert call.reply_sha256 == entry["sha256"]
+    assert (call.input_tokens, call.output_tokens) == (entry["prompt_tokens"], entry["completion_tokens"])
+    assert call.source == entry["source"] == "injected"
+    assert call.cost_usd is not None
+    assert call.cost_usd > 0
+
+
+async def test_concurrent_calls_do_not_mix_up_their_labels(rig: Any, evidence: Evidence) -> None:
+    built = await rig({"first": ["competent", "blame_dependency"] * 20})
+    incidents = [evidence.model_copy(update={"alert": evidence.alert.model_copy(update={"id": f"a{n}"})}) for n in range(40)]
+    await asyncio.gather(*(built.chain.diagnose(incident, attempt=0, rejected=()) for incident in incidents))
+    injected = {entry["sha256"] for entry in await built.journal() if entry["source"] == "injected"}
+    assert len(built.calls) == 40
+    assert all((call.source == "injected") == (call.reply_sha256 in injected) for call in built.calls)
+
+
+def test_prices_and_families() -> None:
+    for model in load_settings().model_chain + load_settings().judge_models:
+        price = cost_usd(model_spec(model), 1000, 100)
+        assert price is not None
+        assert price > 0
+    assert cost_usd(model_spec("house-model"), 1000, 100) is None
+    assert not strangers(model_spec("house-model").family, "anthropic")
+    assert strangers(model_spec("house-model", {"house-model": "house"}).family, "anthropic")
+    assert model_spec("deepseek-r1-distill-llama-70b").family == "unknown"
+
+
+@pytest.mark.parametrize("url", [None, "", "localhost:8000", "file:///etc/passwd", "http://"])
+def test_an_endpoint_that_cannot_be_is_one_sentence(url: str | None) -> None:
+    with pytest.raises(ConfigError, match="BACKSTOP_MODELS_URL"):
+        build_models(load_settings({"models_url": url}), SystemClock(), lambda _call: None)
