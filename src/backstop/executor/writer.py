@@ -28,7 +28,7 @@ from backstop.cluster.objects import Json, mapping
 from backstop.cluster.reads import read_target
 from backstop.cluster.snapshot import Snapshot, SnapshotStore
 from backstop.cluster.writes import Change, change_for, restoration, stamped_at, written
-from backstop.errors import BackstopError, ClusterConflict, ClusterError, ExecutorError, RecordError, ReplyLost
+from backstop.errors import BackstopError, ClusterConflict, ClusterError, ClusterRefused, ExecutorError, RecordError, ReplyLost
 from backstop.executor.fence import Fence, Landed, audit_id, bind, carries
 from backstop.policy import Context, PastWrite, Policy, decide, decide_undo
 from backstop.records import Check, Intent, NoAction, TargetState, Verdict, WorkloadRef, Write, action_key
@@ -67,7 +67,10 @@ class Writer:
                 await self._fence.rehearse(bind(target, intent.action_id, state, change.patch))
                 dry_run = Check(rule="X-DRY-RUN", passed=True, reason="the API server would take exactly this write")
             except BackstopError as error:
-                dry_run = _refusing("X-DRY-RUN", error).checks[0]
+                refused = isinstance(
+                    error, ClusterRefused | ClusterConflict
+                )  # else the API failed, which says nothing of the write
+                dry_run = _refusing("X-DRY-RUN" if refused else "X-API-ANSWERS", error).checks[0]
             return Verdict(stage="executor", checks=(*checks, dry_run))
 
     async def apply(self, intent: Intent) -> Write:

@@ -30,11 +30,6 @@ def rejection(diagnosis: Diagnosis, verdicts: Sequence[Verdict]) -> str:
     return f"{diagnosis.fault_class} of {diagnosis.suspect.key}, {action_key(diagnosis.action)}: {'; '.join(failed)}"
 
 
-def asks_for_nothing(diagnosis: Diagnosis) -> bool:
-    """Whether it leaves everything to a person."""
-    return isinstance(diagnosis.action, NoAction) and diagnosis.fault_class is not FaultClass.NO_FAULT
-
-
 def says_no_fault(diagnosis: Diagnosis) -> bool:
     """Whether it says that nothing is wrong."""
     return isinstance(diagnosis.action, NoAction) and diagnosis.fault_class is FaultClass.NO_FAULT

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final, Literal, NamedTuple
 
-from backstop.errors import BackstopError, ClusterConflict, ClusterRefused, ClusterUnavailable
+from backstop.errors import BackstopError, ClusterConflict, ClusterRefused, ClusterUnavailable, ExecutorError
 from backstop.events import Defense
 from backstop.records import Intent, NoAction, ObjectRef, TargetState, Write
 
@@ -28,6 +28,8 @@ def failure(error: BackstopError) -> Failure:
         return Failure("cluster", "no", f"the API server refused the write ({error.what})")
     if isinstance(error, ClusterUnavailable):
         return Failure("tool_guard", "no", f"the write failed and is known not to have been made ({error.what})")
+    if isinstance(error, ExecutorError) and error.unchanged:
+        return Failure("executor", "no", f"the executor did not make the write ({error.what})")
     return Failure("tool_guard", "unknown", f"whether the write was made is not known ({error.what})")
 
 

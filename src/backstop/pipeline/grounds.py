@@ -53,12 +53,32 @@ class Grounds:
         return tuple(fact for fact in self.evidence.facts if self.own(fact.about, workload))
 
     def omissions_of(self, workload: WorkloadRef) -> tuple[Omission, ...]:
-        """What is missing about the workload, or about its whole namespace."""
+        """What is missing about the workload, or about its whole namespace. A list that was cut short is missing nothing of a
+        workload whose pods are all there: the nearest come first."""
+        here = [o for o in self.evidence.omissions if o.why != "withheld" and o.about.namespace in {"", workload.namespace}]
+        whole = self._has_all_pods(workload)
         return tuple(
-            o
-            for o in self.evidence.omissions
-            if o.about.namespace in {"", workload.namespace} and (o.about.kind == "Namespace" or self.own(o.about, workload))
+            o for o in here if self.own(o.about, workload) or (o.about.kind == "Namespace" and not (whole and o.why == "truncated"))
         )
+
+    def _has_all_pods(self, workload: WorkloadRef) -> bool:
+        seen = sum(fact.kind is FactKind.POD for fact in self.facts_of(workload))
+        totals = [_number(fact.data["total"]) for fact in self.evidence.about(workload, FactKind.WORKLOAD)]
+        return len(totals) == 1 and seen >= totals[0]
+
+    def services_of(self, workload: WorkloadRef) -> tuple[str, ...]:
+        """The Services in front of the workload, as far as the evidence knows them."""
+        alert = self.evidence.alert
+        named = {alert.service} if alert.service is not None and alert.target == workload else set()
+        fronts = {
+            fact.about.name for fact in self.evidence.facts if fact.about.kind == "Service" and self.own(fact.about, workload)
+        }
+        return tuple(sorted(named | fronts))
+
+    def probed_services(self) -> tuple[str, ...]:
+        """Every Service that was probed."""
+        probes = {fact.about.name for fact in self.evidence.facts if fact.kind is FactKind.PROBE and fact.about.kind == "Service"}
+        return tuple(sorted(probes))
 
     def reaches(self, source: Name, target: Name) -> bool:
         """Whether `source` is `target` or depends on it, directly or not."""

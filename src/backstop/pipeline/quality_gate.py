@@ -202,7 +202,7 @@ def fresh(subject: Subject) -> Opinion:
 
 def complete(subject: Subject) -> Opinion:
     suspect = subject.diagnosis.suspect
-    missing = [o for o in subject.grounds.omissions_of(suspect) if o.why != "withheld"]
+    missing = subject.grounds.omissions_of(suspect)
     if missing:
         return fails(f"evidence about {suspect.key} is missing: {missing[0].what} {missing[0].why}")
     return holds(f"nothing about {suspect.key} was left out")

@@ -7,7 +7,7 @@ error rate low over enough requests; nothing that was healthy before unhealthy n
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Final, Literal, NamedTuple
 
@@ -161,9 +161,17 @@ def _count(samples: Iterable[Health], service: str) -> tuple[int, int]:
     return sum(h.requests for h in found), sum(h.failures for h in found)
 
 
+def error_rate(health: Health, services: Sequence[str]) -> float | None:
+    """Failures over requests of these Services together. None: nobody answered for them."""
+    totals = [_count((health,), service) for service in services]
+    requests = sum(requests for requests, _ in totals)
+    return sum(failures for _, failures in totals) / requests if requests else None
+
+
 def all_well(health: Health, expected: Expectation) -> Verdict:
-    """Whether one measurement, taken without any write, shows nothing wrong with the target."""
-    return Verdict(stage="verify", checks=evaluate(SNAPSHOT_RULES, _Window(expected, (health,), whole=True)))
+    """Whether one measurement by itself shows nothing wrong with the target."""
+    once = replace(expected, min_requests=1)
+    return Verdict(stage="verify", checks=evaluate(SNAPSHOT_RULES, _Window(once, (health,), whole=True)))
 
 
 RULES: Final[tuple[Rule[_Window], ...]] = (

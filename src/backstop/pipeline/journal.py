@@ -1,0 +1,89 @@
+"""What one incident has come to so far: told as events while it happens, and kept for whoever takes over."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from backstop.errors import RecordError
+from backstop.events import (
+    AnyBody,
+    Blocked,
+    Defense,
+    DefenseFired,
+    Diagnosed,
+    EventLog,
+    IntentRecorded,
+    ModelCalled,
+    VerdictReached,
+    Written,
+)
+from backstop.ports import Proposal
+from backstop.records import Alert, Diagnosis, Evidence, Intent, ModelCall, Verdict, Write, action_key
+
+
+@dataclass
+class Story:
+    """Everything that a hand-off is made of."""
+
+    alert: Alert
+    evidence: Evidence | None = None
+    diagnoses: list[Diagnosis] = field(default_factory=list)
+    verdicts: list[Verdict] = field(default_factory=list)
+    writes: list[Write] = field(default_factory=list)
+    calls: list[ModelCall] = field(default_factory=list)
+    cleared: Intent | None = None  # passed every gate
+    pending: Intent | None = None  # was asked for, and whether it was made is not known
+    undone: bool = False
+
+
+class Journal:
+    """The events of one incident, and its story. Raises RecordError once, when the record is lost; after that only what makes
+    safe what was begun goes on, unrecorded."""
+
+    def __init__(self, log: EventLog, alert: Alert) -> None:
+        self._log = log
+        self._lost = False
+        self.story = Story(alert)
+
+    def emit(self, body: AnyBody) -> None:
+        if self._lost:
+            return
+        try:
+            self._log.append(self.story.alert.id, body)
+        except RecordError:
+            self._lost = True
+            raise
+
+    def fire(self, defense: Defense, reason: str) -> None:
+        """A defence did its work."""
+        self.emit(DefenseFired(defense=defense, reason=reason))
+
+    def called(self, call: ModelCall) -> None:
+        self.story.calls.append(call)
+        self.emit(ModelCalled(call=call))
+
+    def diagnosed(self, attempt: int, proposal: Proposal) -> None:
+        self.story.diagnoses.append(proposal.diagnosis)
+        self.emit(Diagnosed(attempt=attempt, model=proposal.model, diagnosis=proposal.diagnosis))
+
+    def verdict(self, attempt: int, action: str, verdict: Verdict) -> None:
+        """`action` is `records.action_key` of what was judged."""
+        self.story.verdicts.append(verdict)
+        self.emit(VerdictReached(attempt=attempt, action=action, verdict=verdict))
+
+    def blocked(self, diagnosis: Diagnosis, rules: Sequence[str]) -> None:
+        self.emit(Blocked(action=action_key(diagnosis.action), rules=tuple(rules)))
+
+    def intends(self, intent: Intent) -> None:
+        """Before the write is asked for: from here on its outcome has to be found out."""
+        self.emit(IntentRecorded(intent=intent))
+        self.story.pending = intent
+
+    def not_made(self) -> None:
+        self.story.pending = None
+
+    def written(self, write: Write, *, undo: bool = False) -> None:
+        self.story.pending = None
+        self.story.writes.append(write)
+        self.emit(Written(write=write, undo=undo))

@@ -1,0 +1,144 @@
+"""The second half of an incident: one cleared write, asked for once and followed to its end, whatever deadline the first half had.
+
+Made, it is measured until it has helped or has to be taken back. Not made, that is said. If it is not known which, the target
+itself is asked, and if that does not tell either, a person is told exactly how to find out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import NoReturn
+
+from backstop.breaker import Cause
+from backstop.errors import BackstopError, ClusterConflict, ClusterError, RecordError, ReplyLost
+from backstop.pipeline.execute import carried_out, failure, mismatch, recovered_write
+from backstop.pipeline.session import Cleared, Session, StatusMoved, Stop, WorldMoved
+from backstop.pipeline.undo import check_restored
+from backstop.pipeline.verify import Judgement, judge_recovery
+from backstop.policy import PastWrite
+from backstop.records import Health, Intent, OutcomeKind, Verdict, Write, action_key
+
+
+@dataclass
+class Remedy:
+    """One write. `run` always raises: Stop with how it ended, or WorldMoved if nothing was written and it is worth another look."""
+
+    session: Session
+    cleared: Cleared
+
+    async def run(self) -> NoReturn:
+        intent, tools = self.cleared.intent, self.session.tools
+        action = action_key(intent.action)
+        tools.history.add(PastWrite(action_id=intent.action_id, target=self.cleared.target, action=action, at=tools.clock.now()))
+        self.session.journal.intends(intent)
+        write = await self._apply()
+        self.session.journal.written(write)
+        if difference := mismatch(intent, write):
+            self.session.journal.fire("tool_guard", difference)
+            await self.take_back(f"the write is not the one that was decided: {difference}")
+        await self.take_back(await self._verify())
+
+    async def _apply(self) -> Write:
+        intent, session = self.cleared.intent, self.session
+        try:
+            return await self._answered(session.tools.executor.apply(intent))
+        except BackstopError as error:
+            failed, cause = failure(error), error
+        if failed.applied == "unknown":
+            session.journal.fire(failed.defense, failed.reason)
+            return await self._find_out(failed.reason)
+        session.journal.not_made()
+        session.tools.history.remove(intent.action_id, session.tools.clock.now())
+        if isinstance(cause, ClusterConflict) and cause.reason == "StatusChanged":
+            raise StatusMoved
+        session.journal.fire(failed.defense, failed.reason)
+        if isinstance(cause, ClusterConflict):
+            raise WorldMoved
+        session.count(Cause.TOOL_FAULT, failed.reason)
+        raise session.escalation(failed.reason)
+
+    async def _answered(self, call: Awaitable[Write]) -> Write:
+        seconds = self.session.tools.settings.apply_deadline_seconds
+        try:
+            async with asyncio.timeout(seconds):
+                return await call
+        except TimeoutError as error:
+            raise ReplyLost(f"the executor did not answer within {seconds:g} s") from error
+
+    async def _find_out(self, reason: str) -> Write:
+        """The target itself bears the id of the last write that was made to it."""
+        intent, session = self.cleared.intent, self.session
+        session.count(Cause.TOOL_FAULT, reason)
+        try:
+            state = await session.observe(self.cleared.target)
+        except ClusterError as error:
+            raise session.escalation(f"{reason}; and it could not be looked up ({error.what})") from error
+        made = state is not None and carried_out(intent, state)
+        if made is None:
+            raise session.escalation(f"{reason}; the target does not bear it so far, but it may still be on its way")
+        if state is None or not made:
+            session.journal.not_made()
+            session.tools.history.remove(intent.action_id, session.tools.clock.now())
+            raise session.escalation(f"{reason}; the target, read again, shows that it was not made")
+        return recovered_write(intent, state)
+
+    async def _verify(self) -> str:
+        """Raises Stop once recovery was measured; else says why the write has to be taken back."""
+        session, settings = self.session, self.session.tools.settings
+        deadline = session.tools.clock.monotonic() + settings.verify_deadline_seconds
+        series: list[Health] = []
+        while True:
+            health = await session.measure(self.cleared.services)
+            series.append(health)
+            judgement = judge_recovery(series, self.cleared.expected)
+            session.measured("after_write", health, self.cleared.expected)
+            if judgement.state == "recovered":
+                self._resolved(judgement)
+            if judgement.state == "worse" or session.tools.clock.monotonic() >= deadline:
+                return self._not_recovered(judgement)
+            await session.tools.clock.sleep(settings.verify_interval_seconds)
+
+    def _resolved(self, judgement: Judgement) -> NoReturn:
+        done = action_key(self.cleared.intent.action)
+        self.session.journal.verdict(0, done, judgement.verdict)
+        seconds = self.cleared.expected.window_seconds
+        raise Stop(OutcomeKind.RESOLVED, f"{done}: recovery was measured for {seconds:g} s")
+
+    def _not_recovered(self, judgement: Judgement) -> str:
+        done, verdict = action_key(self.cleared.intent.action), judgement.verdict
+        self.session.journal.verdict(0, done, verdict)
+        why = next((check.reason for check in verdict.checks if not check.passed), "nothing could be told")
+        worse = "made things worse" if judgement.state == "worse" else "brought no recovery"
+        self.session.count(Cause.FAILED_VERIFICATION, f"{done} {worse}: {why}")
+        return f"{done} {worse}: {why}"
+
+    async def take_back(self, reason: str) -> NoReturn:
+        """Undoes the write, and looks whether that is so. A record that is lost must not keep it from being done."""
+        intent, session = self.cleared.intent, self.session
+        with suppress(RecordError):
+            session.journal.fire("undo", reason)
+        session.count(Cause.REVERSAL, reason)
+        try:
+            write = await self._answered(session.tools.executor.undo(intent.action_id))
+            with suppress(RecordError):
+                session.journal.written(write, undo=True)
+            restored = await self._restored(intent)
+        except BackstopError as error:
+            raise session.escalation(f"{reason}; and it could not be taken back ({error})") from error
+        if not restored.passed:
+            raise session.escalation(f"{reason}; and what was there is not back ({', '.join(restored.failed_rules)})")
+        session.journal.story.undone = True
+        raise Stop(OutcomeKind.UNDONE, f"{reason}; it was taken back")
+
+    async def _restored(self, intent: Intent) -> Verdict:
+        session = self.session
+        state = await session.observe(self.cleared.target)
+        if state is None:
+            raise session.escalation(f"{self.cleared.target.key} is gone")
+        restored = check_restored(intent, state)
+        session.journal.verdict(0, f"undo {action_key(intent.action)}", restored)
+        session.measured("after_undo", await session.measure(self.cleared.services), self.cleared.expected)
+        return restored

@@ -1,0 +1,114 @@
+"""What the two halves of an incident share: its tools, its journal, and how it stops."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from backstop.breaker import Breaker, BreakerState, Cause
+from backstop.clock import Clock
+from backstop.errors import ClusterError, ClusterRefused
+from backstop.events import EventLog, Measured
+from backstop.pipeline.calls import CallFeed
+from backstop.pipeline.history import History
+from backstop.pipeline.journal import Journal
+from backstop.pipeline.verify import Expectation, all_well, error_rate
+from backstop.policy import Policy
+from backstop.ports import ClusterPort, ExecutorPort, ModelPort
+from backstop.records import Alert, Health, Intent, OutcomeKind, TargetState, WorkloadRef
+from backstop.settings import Settings
+
+Phase = Literal["before", "after_write", "after_undo"]
+
+
+@dataclass(frozen=True)
+class Tools:
+    """What incidents work with: ports, and small states of their own, so that a test can hand in others."""
+
+    cluster: ClusterPort
+    models: ModelPort
+    executor: ExecutorPort
+    policy: Policy
+    breaker: Breaker
+    history: History
+    log: EventLog
+    clock: Clock
+    settings: Settings
+    calls: CallFeed
+
+
+@dataclass(frozen=True)
+class Cleared:
+    """A write that passed every gate, and what its success is measured against."""
+
+    intent: Intent
+    target: WorkloadRef
+    expected: Expectation
+    services: tuple[str, ...]  # all that are asked while it is measured
+
+
+class Stop(Exception):
+    """The incident ends here, this way."""
+
+    def __init__(self, kind: OutcomeKind, reason: str) -> None:
+        super().__init__(reason)
+        self.kind = kind
+        self.reason = reason
+
+
+class WorldMoved(Exception):
+    """What was decided on is no longer so. Nothing was written: worth another look."""
+
+
+class StatusMoved(Exception):
+    """Only the target's status or metadata moved. Nothing was written: worth deciding again on the same diagnosis."""
+
+
+@dataclass(frozen=True)
+class Session:
+    """One incident at work."""
+
+    tools: Tools
+    alert: Alert
+    journal: Journal
+
+    def escalation(self, reason: str) -> Stop:
+        return Stop(OutcomeKind.ESCALATED, reason)
+
+    def tool_fault(self, reason: str) -> Stop:
+        """A tool failed: that spends the budget, and a person is called."""
+        self.journal.fire("tool_guard", reason)
+        self.count(Cause.TOOL_FAULT, reason)
+        return self.escalation(reason)
+
+    def count(self, cause: Cause, reason: str) -> BreakerState:
+        """Spends the anomaly budget."""
+        return self.tools.breaker.spend(self.alert.target, cause, incident=self.alert.id, reason=reason)
+
+    def count_or_stop(self, cause: Cause, reason: str) -> None:
+        """Spends the anomaly budget, and raises Stop if that was one too many."""
+        state = self.count(cause, reason)
+        if state.open:
+            self.journal.fire("breaker", state.reason)
+            raise self.escalation(f"{state.reason}. The last: {reason}")
+
+    async def observe(self, target: WorkloadRef) -> TargetState | None:
+        """The target as it is now. None if there is no such workload."""
+        try:
+            return await self.tools.cluster.observe(target)
+        except ClusterRefused as error:
+            if error.status == 404:
+                return None
+            raise
+
+    async def measure(self, services: tuple[str, ...]) -> Health:
+        """One measurement. What fails is unknown, which is never healthy."""
+        try:
+            return await self.tools.cluster.measure(self.alert.target.namespace, services, self.tools.settings.verify_probes)
+        except ClusterError as error:
+            return Health(at=self.tools.clock.now(), workloads=(), services=(), unknown=(error.what,))
+
+    def measured(self, phase: Phase, health: Health, expected: Expectation) -> None:
+        """Puts one measurement on record."""
+        rate, healthy = error_rate(health, expected.services), all_well(health, expected).passed
+        self.journal.emit(Measured(phase=phase, health=health, error_rate=rate, healthy=healthy))
