@@ -67,10 +67,7 @@ class Writer:
                 await self._fence.rehearse(bind(target, intent.action_id, state, change.patch))
                 dry_run = Check(rule="X-DRY-RUN", passed=True, reason="the API server would take exactly this write")
             except BackstopError as error:
-                refused = isinstance(
-                    error, ClusterRefused | ClusterConflict
-                )  # else the API failed, which says nothing of the write
-                dry_run = _refusing("X-DRY-RUN" if refused else "X-API-ANSWERS", error).checks[0]
+                dry_run = _refusing(_dry_run_rule(error), error).checks[0]
             return Verdict(stage="executor", checks=(*checks, dry_run))
 
     async def apply(self, intent: Intent) -> Write:
@@ -231,6 +228,13 @@ def _require(verdict: Verdict) -> None:
 
 def _rules(verdict: Verdict) -> tuple[str, ...]:
     return tuple(check.rule for check in verdict.checks)
+
+
+def _dry_run_rule(error: BackstopError) -> str:
+    """Which question a dry-run's error leaves with no: is it as it was read, would it be taken, does the API answer at all."""
+    if isinstance(error, ClusterConflict):
+        return "X-FRESH"
+    return "X-DRY-RUN" if isinstance(error, ClusterRefused) else "X-API-ANSWERS"
 
 
 def _refusing(rule: str, error: BackstopError) -> Verdict:
