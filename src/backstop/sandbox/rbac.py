@@ -6,6 +6,7 @@ exist, or a rule that is not well formed, allows nothing.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
@@ -213,13 +214,13 @@ def _line(rule: Rule) -> str:
     parts = (
         ("APIGroups", rule.groups),
         ("Resources", rule.resources),
-        ("ResourceNames", rule.names),
         ("NonResourceURLs", rule.paths),
+        ("ResourceNames", rule.names),
         ("Verbs", rule.verbs),
     )
-    said = [f"{name}:[{', '.join(quote(value) for value in values)}]" for name, values in parts if values]
-    return "{" + ", ".join(said) + "}"
+    return "{" + ", ".join(f"{name}:{quoted(values)}" for name, values in parts if values) + "}"
 
 
-def quote(text: str) -> str:
-    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+def quoted(texts: Iterable[str]) -> str:
+    """A list of texts as Go prints it: `["a" "b"]`."""
+    return "[" + " ".join(json.dumps(text) for text in texts) + "]"
