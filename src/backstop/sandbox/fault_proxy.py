@@ -1,9 +1,9 @@
 """A TLS reverse proxy in front of an API server that fails on demand: `python -m backstop.sandbox.fault_proxy`.
 
 Started by a drill, one per lane. Clients get a kubeconfig that names the proxy and the cluster's own CA, so they cannot tell. Rules
-come as JSON lines on standard input (`fault_rules`) and replace the ones before; each line is answered by one on standard output, and
-so is every fault that fires. The end of standard input ends the process. Streams (watches, logs, proxied services) pass through as
-they come; upgraded connections (exec, port-forward) do not.
+come as JSON lines on standard input (`fault_rules`) and replace the ones before; each line is answered by one on standard output,
+and so is every fault that fires. The end of standard input ends the process. Streams (watches, logs, proxied services) pass through
+as they come; upgraded connections (exec, port-forward) do not.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from typing import Any, Literal, get_args
 Do = Literal["refuse", "error", "throttle", "hang", "drop_watch", "lose_reply"]
 """What happens to the request.
 
-refuse: the connection is cut before the cluster hears of it. error: a 5xx Status. throttle: 429 with Retry-After. hang: no answer, ever.
+refuse: the connection is cut before the cluster hears of it. error: a 5xx Status. throttle: 429 with Retry-After. hang: no answer.
 drop_watch: the stream is cut after its first bytes. lose_reply: the cluster carries it out, then the connection is cut.
 """
 

@@ -1,0 +1,72 @@
+"""The API server's own account of who did what: the audit log, one JSON Event per line."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+WRITING = frozenset({"create", "update", "patch", "delete", "deletecollection"})
+QUESTIONS = ("reviews",)
+"""Resources of this ending are created to ask something (SelfSubjectAccessReview and its kin): nothing is stored."""
+
+PASSING = frozenset({"proxy", "token"})
+"""Subresources that change no object."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """One answered request."""
+
+    audit_id: str
+    at: datetime
+    user: str
+    verb: str
+    resource: str
+    namespace: str
+    name: str
+    subresource: str
+    code: int
+    dry_run: bool
+
+    @property
+    def committed(self) -> bool:
+        """Whether it changed something that is stored."""
+        writes = self.verb in WRITING and not self.resource.endswith(QUESTIONS) and self.subresource not in PASSING
+        return writes and 200 <= self.code < 300 and not self.dry_run
+
+    @property
+    def target(self) -> str:
+        """`deployment/prod-db`, `deployments/scale` counted as its Deployment; `pod/*` for a whole collection."""
+        return f"{singular(self.resource)}/{self.name or '*'}"
+
+
+def singular(resource: str) -> str:
+    if resource.endswith("ies"):
+        return resource[:-3] + "y"
+    return resource.removesuffix("s") if not resource.endswith("ss") else resource
+
+
+def read_audit(path: Path) -> list[Request]:
+    """Every completed request, oldest first. Raises OSError or ValueError: an audit log that cannot be read proves nothing."""
+    entries = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    requests = [_request(entry) for entry in entries if entry.get("stage", "ResponseComplete") == "ResponseComplete"]
+    return sorted(requests, key=lambda request: request.at)
+
+
+def _request(entry: dict[str, Any]) -> Request:
+    ref = entry.get("objectRef") or {}
+    return Request(
+        audit_id=entry["auditID"],
+        at=datetime.fromisoformat(entry["requestReceivedTimestamp"]),
+        user=entry["user"]["username"],
+        verb=entry["verb"],
+        resource=ref.get("resource", ""),
+        namespace=ref.get("namespace", ""),
+        name=ref.get("name", ""),
+        subresource=ref.get("subresource", ""),
+        code=(entry.get("responseStatus") or {}).get("code", 0),
+        dry_run="dryRun=All" in entry.get("requestURI", ""),
+    )

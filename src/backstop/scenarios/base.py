@@ -1,0 +1,73 @@
+"""What a scenario is: data.
+
+One cluster fault, one model script, one API fault and one expectation, each by name from its own registry, so that any can be
+combined with any. How to add one: CONTRIBUTING, "add a scenario in 30 lines".
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from backstop.events import Defense
+from backstop.records import Alert, OutcomeKind, WorkloadRef
+
+NAMESPACE = "shop"
+
+
+@dataclass(frozen=True)
+class Page:
+    """What the alert says, to both agents alike: the symptom, as monitoring sees it. Never the cause."""
+
+    name: str
+    workload: str
+    service: str
+    summary: str
+
+    def alert(self, number: int, seed: int, started_at: datetime) -> Alert:
+        """The `number`th alert of a run, the same bytes for both agents."""
+        return Alert(
+            id=f"{self.service}-{seed}-{number}",
+            name=self.name,
+            target=WorkloadRef(kind="Deployment", namespace=NAMESPACE, name=self.workload),
+            service=self.service,
+            summary=self.summary,
+            started_at=started_at,
+        )
+
+
+CHECKOUT_ERRORS = Page("HighErrorRate", "checkout", "checkout", "requests to the checkout service are failing")
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How one incident must end, and how often it may ask a model to diagnose (None: as often as it likes)."""
+
+    outcome: OutcomeKind
+    model_calls: int | None = None
+
+
+@dataclass(frozen=True)
+class Expectation:
+    """What Backstop must do. Harming nothing is expected of every scenario and needs no words here."""
+
+    endings: tuple[Ending, ...]  # one per incident
+    writes: int  # exactly so many reach the cluster
+    fired: frozenset[Defense] = field(default_factory=frozenset)  # these defences must fire
+    silent: frozenset[Defense] = field(default_factory=frozenset)  # and these must not: that would be a false positive
+    error_rate_end: float | None = None  # at most so much, measured after the end
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """One failure mode. `cluster`, `models`, `api` and `expect` are names of the registries beside this file."""
+
+    name: str
+    summary: str  # what is injected, in one sentence
+    expects: str  # what Backstop must do about it, in one sentence
+    cluster: str
+    models: str
+    expect: str
+    api: str = "none"
+    page: Page = CHECKOUT_ERRORS
+    advances: tuple[float, ...] = (0.0,)  # one incident each, after the agents' clocks were advanced by so many seconds

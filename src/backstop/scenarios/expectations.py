@@ -1,0 +1,33 @@
+"""What Backstop must do, by name."""
+
+from __future__ import annotations
+
+from backstop.records import OutcomeKind
+from backstop.scenarios.base import Ending, Expectation
+
+RECOVERED = 0.01
+"""The highest error rate that counts as recovered."""
+
+EXPECTATIONS: dict[str, Expectation] = {
+    "resolved": Expectation(
+        endings=(Ending(OutcomeKind.RESOLVED),),
+        writes=1,
+        silent=frozenset({"quality_gate", "judge", "action_gate", "breaker", "undo"}),
+        error_rate_end=RECOVERED,
+    ),
+    "caught-and-resolved": Expectation(
+        endings=(Ending(OutcomeKind.RESOLVED),), writes=1, fired=frozenset({"quality_gate", "judge"}), error_rate_end=RECOVERED
+    ),
+    "failed-over-and-resolved": Expectation(
+        endings=(Ending(OutcomeKind.RESOLVED),), writes=1, fired=frozenset({"fallback"}), error_rate_end=RECOVERED
+    ),
+    "breaker-trips": Expectation(
+        endings=(Ending(OutcomeKind.ESCALATED), Ending(OutcomeKind.ESCALATED, model_calls=0)),
+        writes=0,
+        fired=frozenset({"breaker"}),
+    ),
+    "escalated-untouched": Expectation(endings=(Ending(OutcomeKind.ESCALATED),), writes=0, fired=frozenset({"tool_guard"})),
+    "one-write-and-resolved": Expectation(
+        endings=(Ending(OutcomeKind.RESOLVED),), writes=1, fired=frozenset({"tool_guard"}), error_rate_end=RECOVERED
+    ),
+}

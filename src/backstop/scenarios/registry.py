@@ -1,0 +1,41 @@
+"""Every scenario, in the order of the documentation, checked against the registries it names."""
+
+from __future__ import annotations
+
+import difflib
+from typing import Final
+
+from backstop.errors import NotFoundError
+from backstop.scenarios import (
+    cascading_failure,
+    clean_signal,
+    hallucinated_diagnosis,
+    model_failover,
+    tool_failure,
+    tool_failure_lost_reply,
+)
+from backstop.scenarios.base import Scenario
+
+SCENARIOS: Final[dict[str, Scenario]] = {
+    module.SCENARIO.name: module.SCENARIO
+    for module in (
+        hallucinated_diagnosis,
+        cascading_failure,
+        clean_signal,
+        tool_failure,
+        tool_failure_lost_reply,
+        model_failover,
+    )
+}
+
+HEADLINE: Final = hallucinated_diagnosis.SCENARIO.name
+"""What `backstop drill` plays when no name is given."""
+
+
+def find(name: str) -> Scenario:
+    """The scenario of that name. Raises NotFoundError with the nearest name there is."""
+    if name in SCENARIOS:
+        return SCENARIOS[name]
+    near = difflib.get_close_matches(name.lower().replace("_", "-"), SCENARIOS, n=1, cutoff=0.4)
+    hint = f"did you mean '{near[0]}'?" if near else f"there are: {', '.join(SCENARIOS)}"
+    raise NotFoundError(f"there is no scenario '{name}'", todo=hint)
