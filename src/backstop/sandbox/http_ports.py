@@ -123,7 +123,30 @@ class Router(Protocol):
         ...
 
 
+class WriteCheck(Protocol):
+    """What authorisation has to say about the content of a write, such as a Role that gives away too much."""
+
+    def __call__(self, user: User, resource: Resource, namespace: str, new: Object, old: Object | None) -> None:
+        """Raises StatusError to refuse."""
+        ...
+
+
 class Traffic(Protocol):
     """The traffic client's counters, served at /debug/traffic."""
 
     def __call__(self) -> Mapping[str, Any]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """Everything the API server needs that is not its own."""
+
+    authenticator: Authenticator
+    authorizer: Authorizer
+    reviews: Reviews
+    tables: Tables
+    documents: Documents
+    logs: Logs
+    router: Router
+    traffic: Traffic
+    write_check: WriteCheck

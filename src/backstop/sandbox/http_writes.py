@@ -9,6 +9,7 @@ from typing import Any
 from backstop.sandbox import http_request as options
 from backstop.sandbox.http_answer import Answer, Presenter, Shape
 from backstop.sandbox.http_body import Body, decode, patched, read_object
+from backstop.sandbox.http_ports import User, WriteCheck
 from backstop.sandbox.http_reads import Reads
 from backstop.sandbox.http_request import Asked
 from backstop.sandbox.registry import Registry
@@ -22,6 +23,7 @@ class Call:
     """One request with everything an answer depends on. `warnings` become Warning headers."""
 
     asked: Asked
+    user: User
     shape: Shape
     query: Mapping[str, str]
     dry_run_values: list[str]
@@ -79,15 +81,17 @@ def _old_style(orphan: bool | None) -> str | None:  # noqa: FBT001  it is a fiel
 class Writes:
     """Answers writes to objects and collections. What is created or changed is answered as it is stored."""
 
-    def __init__(self, registry: Registry, presenter: Presenter) -> None:
+    def __init__(self, registry: Registry, presenter: Presenter, check: WriteCheck) -> None:
         self._registry = registry
         self._presenter = presenter
+        self._check = check
 
     def create(self, resource: Resource, call: Call) -> Answer:
         """Raises 400, 403, 404, 409, 415, 422."""
         dry_run = call.dry_run("CreateOptions")
         obj, complaints = read_object(call.body, resource, strictness=options.field_validation(call.query, "CreateOptions"))
         call.warnings += complaints
+        self._check(call.user, resource, call.asked.namespace, obj, None)
         made = self._registry.create(resource, call.asked.namespace, obj, dry_run=dry_run)
         return self._presenter.one(resource, made, call.shape, call.query, 201)
 
@@ -98,9 +102,10 @@ class Writes:
         obj, complaints = read_object(call.body, resource, strictness=options.field_validation(call.query, "UpdateOptions"))
         call.warnings += complaints
         check_name(obj, asked)
-        existed = self._registry.store.get(resource, asked.namespace, asked.name) is not None
+        old = self._registry.store.get(resource, asked.namespace, asked.name)
+        self._check(call.user, resource, asked.namespace, obj, old)
         made = self._registry.update(resource, asked.namespace, asked.name, obj, subresource=subresource, dry_run=dry_run)
-        return self._presenter.one(resource, made, call.shape, call.query, 200 if existed else 201)
+        return self._presenter.one(resource, made, call.shape, call.query, 201 if old is None else 200)
 
     def patch(self, resource: Resource, call: Call, subresource: str = "") -> Answer:
         """Raises 400, 404, 409, 415, 422."""
@@ -111,6 +116,7 @@ class Writes:
         obj, complaints = patched(call.body, current, strictness=strictness)
         call.warnings += complaints
         check_name(obj, asked)
+        self._check(call.user, resource, asked.namespace, obj, current)
         made = self._registry.update(
             resource, asked.namespace, asked.name, obj, subresource=subresource, dry_run=dry_run, patched=True
         )
