@@ -46,6 +46,7 @@ class Landed:
     resource_version: str
     spec: Json
     audit_id: str
+    found: bool = False  # by reading the object, not by an answer
 
 
 def audit_id(action_id: str, resource_version: str, occasion: str = "write") -> str:
@@ -94,7 +95,8 @@ class Fence:
         while True:
             found = await self._look(patch)
             if found is not None and carries(found, patch.action_id):
-                return Landed(text(found, "metadata", "resourceVersion"), mapping(found, "spec"), error.audit_id or patch.audit_id)
+                name = error.audit_id or patch.audit_id
+                return Landed(text(found, "metadata", "resourceVersion"), mapping(found, "spec"), name, found=True)
             if _is_no(error):
                 raise _told(patch, error, found)
             if found is not None and _moved_on(found, patch):

@@ -170,7 +170,7 @@ class Writer:
     def _found(self, intent: Intent, state: TargetState) -> Write:
         """The write was made before, by this process or by the one that was killed in it."""
         snapshot = self._snapshots.find(intent.action_id)
-        landed = Landed(state.resource_version, {}, audit_id(intent.action_id, intent.resource_version))
+        landed = Landed(state.resource_version, {}, audit_id(intent.action_id, intent.resource_version), found=True)
         return _write(intent, state, landed, snapshot.allowed_by if snapshot else ())
 
 
@@ -251,6 +251,7 @@ def _write(intent: Intent, state: TargetState, landed: Landed, allowed_by: tuple
         allowed_by=allowed_by,
         audit_id=landed.audit_id,
         resource_version=landed.resource_version,
+        reply_lost=landed.found,
     )
 
 
@@ -264,4 +265,5 @@ def _undone(snapshot: Snapshot, state: TargetState, landed: Landed, allowed_by: 
         allowed_by=allowed_by,
         audit_id=landed.audit_id,
         resource_version=landed.resource_version,
+        reply_lost=landed.found,
     )

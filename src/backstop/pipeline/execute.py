@@ -68,4 +68,5 @@ def recovered_write(intent: Intent, state: TargetState) -> Write:
         allowed_by=(),
         audit_id="",
         resource_version=state.resource_version,
+        reply_lost=True,
     )

@@ -36,10 +36,16 @@ class Remedy:
         self.session.journal.intends(intent)
         write = await self._apply()
         self.session.journal.written(write)
+        if write.reply_lost:
+            self._tool_failed("the answer to the write never came; the target itself bears it")
         if difference := mismatch(intent, write):
-            self.session.journal.fire("tool_guard", difference)
+            self._tool_failed(difference)
             await self.take_back(f"the write is not the one that was decided: {difference}")
         await self.take_back(await self._verify())
+
+    def _tool_failed(self, reason: str) -> None:
+        self.session.journal.fire("tool_guard", reason)
+        self.session.count(Cause.TOOL_FAULT, reason)
 
     async def _apply(self) -> Write:
         intent, session = self.cleared.intent, self.session
@@ -48,7 +54,6 @@ class Remedy:
         except BackstopError as error:
             failed, cause = failure(error), error
         if failed.applied == "unknown":
-            session.journal.fire(failed.defense, failed.reason)
             return await self._find_out(failed.reason)
         session.journal.not_made()
         session.tools.history.remove(intent.action_id, session.tools.clock.now())
@@ -71,18 +76,17 @@ class Remedy:
     async def _find_out(self, reason: str) -> Write:
         """The target itself bears the id of the last write that was made to it."""
         intent, session = self.cleared.intent, self.session
-        session.count(Cause.TOOL_FAULT, reason)
         try:
             state = await session.observe(self.cleared.target)
         except ClusterError as error:
-            raise session.escalation(f"{reason}; and it could not be looked up ({error.what})") from error
+            raise session.tool_fault(f"{reason}; and it could not be looked up ({error.what})") from error
         made = state is not None and carried_out(intent, state)
         if made is None:
-            raise session.escalation(f"{reason}; the target does not bear it so far, but it may still be on its way")
+            raise session.tool_fault(f"{reason}; the target does not bear it so far, but it may still be on its way")
         if state is None or not made:
             session.journal.not_made()
             session.tools.history.remove(intent.action_id, session.tools.clock.now())
-            raise session.escalation(f"{reason}; the target, read again, shows that it was not made")
+            raise session.tool_fault(f"{reason}; the target, read again, shows that it was not made")
         return recovered_write(intent, state)
 
     async def _verify(self) -> str:

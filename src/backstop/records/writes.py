@@ -40,6 +40,7 @@ class Write(Record):
     allowed_by: tuple[str, ...]
     audit_id: str
     resource_version: str
+    reply_lost: bool = False  # it was found on the object itself, as its answer never came
 
 
 class Revision(Record):
