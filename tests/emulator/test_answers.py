@@ -83,6 +83,37 @@ def test_without_edges_names_are_enough(scene: str) -> None:
     assert diagnose(evidence)["fault_class"] == EXPECTED[scene][0]
 
 
+def test_pods_on_their_way_out_are_no_symptom() -> None:
+    evidence = evidence_of("bad_release")
+    leaving = {
+        "phase": "Running",
+        "ready": False,
+        "terminating": True,
+        "exit_code": 143,
+        "terminated_reason": "Error",
+        "restarts": 0,
+    }
+    about = {"kind": "Pod", "namespace": "shop", "name": "checkout-5d4f7c9b1-zzzzz"}
+    pod = {
+        "id": "E90",
+        "kind": "pod",
+        "about": about,
+        "time": None,
+        "text": "phase Running, not ready, terminating",
+        "data": leaving,
+    }
+    evidence["facts"].append(pod)
+    assert diagnose(evidence)["fault_class"] == "bad_release"
+
+
+def test_errors_in_a_log_are_no_fault_while_requests_succeed() -> None:
+    evidence = evidence_of("bad_release")
+    for fact in evidence["facts"]:
+        if fact["kind"] == "probe":
+            fact["data"]["ok"] = True
+    assert diagnose(evidence)["fault_class"] == "no_fault"
+
+
 def test_the_judge_wants_whole_lines() -> None:
     evidence = evidence_of("bad_release")
     answer = diagnose(evidence)

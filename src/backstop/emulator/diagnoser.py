@@ -15,7 +15,7 @@ from backstop.emulator.reading import Fact, Json, Scene, Workload, ids
 
 _UNPULLABLE: Final = ("ErrImagePull", "ImagePullBackOff", "InvalidImageName")
 _UNCONFIGURED: Final = ("CreateContainerConfigError", "CreateContainerError")
-_MISSING_KEY: Final = re.compile(r"\b(?:missing|not set|required|undefined|unset|no such key)\b", re.IGNORECASE)
+_MISSING_KEY: Final = re.compile(r"\b(?:missing|not set|required|unset|no such key)\b", re.IGNORECASE)
 _SCALED_FROM: Final = re.compile(r"[Ss]caled down replica set \S+ from (\d+) to 0|[Ss]caled down replica set \S+ to 0 from (\d+)")
 
 
@@ -104,6 +104,11 @@ def _symptom_claims(workload: Workload) -> list[Json]:
     return claims + [claim(f"Requests to service {_service(probe)} fail.", [probe]) for probe in workload.failing_probes()[:1]]
 
 
+def _answers(workload: Workload) -> bool:
+    """Whether it was probed and answered, with all its replicas there: whatever its logs say, it works."""
+    return bool(workload.kind("probe")) and not workload.failing_probes() and not workload.short_of_replicas
+
+
 def _service(probe: Fact) -> str:
     return (probe.word("service") or probe.about.name).rsplit("/", 1)[-1]
 
@@ -183,7 +188,7 @@ def _out_of_memory(_scene: Scene, target: Workload) -> Finding | None:
 def _crashing(_scene: Scene, target: Workload) -> Finding | None:
     looping = target.pods("waiting_reason", "CrashLoopBackOff")
     ended = [
-        fact for fact in target.kind("pod") if fact.number("exit_code") not in {None, 0} and fact.data.get("ready") is not True
+        fact for fact in target.staying_pods() if fact.number("exit_code") not in {None, 0} and fact.data.get("ready") is not True
     ]
     pods = looping or ended
     if not pods:
@@ -203,16 +208,18 @@ def _crashing(_scene: Scene, target: Workload) -> Finding | None:
 
 
 def _unschedulable(_scene: Scene, target: Workload) -> Finding | None:
-    pods = [fact for fact in target.pods("phase", "Pending") if not fact.word("waiting_reason")]
     events = [fact for fact in target.kind("event") if fact.word("reason") == "FailedScheduling"]
-    if not pods or not (events or target.short_of_replicas):
+    refused = {event.about for event in events}
+    pending = [fact for fact in target.staying_pods() if fact.word("phase") == "Pending" and not fact.word("waiting_reason")]
+    pods = [fact for fact in pending if fact.about in refused or "PodScheduled=False" in fact.text]
+    if not pods:
         return None
     name = target.name.name
     action, blamed, change = _rollback(target)
     return Finding(
         "unschedulable",
         f"Pods of {name} find no node that would take them, since its current release.",
-        [claim(f"Pods of deployment/{name} cannot be scheduled.", [*pods, *events[:1]]), *change],
+        [claim(f"Pods of deployment/{name} cannot be scheduled.", pods), *change],
         action,
         target,
         blamed,
@@ -238,7 +245,7 @@ def _dependency_down(scene: Scene, target: Workload) -> Finding | None:
 def _bad_release(scene: Scene, target: Workload) -> Finding | None:
     symptoms = _symptom_claims(target)
     action, blamed, change = _rollback(target)
-    if not symptoms or blamed is None or not _before_alert(blamed, scene):
+    if not symptoms or _answers(target) or blamed is None or not _before_alert(blamed, scene):
         return None
     name, number = target.name.name, blamed.number("number")
     return Finding(
@@ -259,7 +266,7 @@ def _before_alert(revision: Fact, scene: Scene) -> bool:
 
 def _stuck(_scene: Scene, target: Workload) -> Finding | None:
     symptoms = _symptom_claims(target)
-    if not symptoms:
+    if not symptoms or _answers(target):
         return None
     name = target.name.name
     return Finding(

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 Json = dict[str, Any]
 
-_ERROR_LINE: Final = re.compile(r"\b(?:ERROR|FATAL|CRITICAL|PANIC)\b|\bpanic:|\bTraceback\b|\b[Ee]rror:|\bfatal\b")
+_ERROR_LINE: Final = re.compile(r"\b(?:ERROR|FATAL|CRITICAL|PANIC)\b|\bpanic:|\bTraceback\b|\b[Ee]rror:|\bfatal\b|\b\w+Exception\b")
 _POD_OF: Final = r"^{}-[a-z0-9]+(?:-[a-z0-9]+)?$"
 LOGS: Final = ("log", "log_previous")
 
@@ -124,7 +124,11 @@ class Workload:
 
     def pods(self, key: str, *reasons: str) -> list[Fact]:
         """Pods whose `key` (waiting_reason, terminated_reason, phase) is one of these."""
-        return [fact for fact in self.kind("pod") if fact.word(key) in reasons]
+        return [fact for fact in self.staying_pods() if fact.word(key) in reasons]
+
+    def staying_pods(self) -> list[Fact]:
+        """Its pods, without those that are on their way out."""
+        return [fact for fact in self.kind("pod") if fact.data.get("terminating") is not True]
 
     @property
     def short_of_replicas(self) -> bool:

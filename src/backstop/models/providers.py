@@ -63,7 +63,11 @@ def openai_compatible(spec: ModelSpec, settings: Settings, client: httpx2.AsyncC
     return OpenAIChatModel(
         spec.id,
         provider=OpenAIProvider(openai_client=sdk),
-        profile=OpenAIModelProfile(thinking_tags=("\x00", "\x00"), openai_supports_strict_tool_definition=False),
+        profile=OpenAIModelProfile(
+            thinking_tags=("\x00", "\x00"),
+            openai_supports_strict_tool_definition=False,
+            openai_chat_supports_max_completion_tokens=_host(settings).endswith("openai.com"),  # the others know `max_tokens`
+        ),
         settings={"max_retries": 0},
     )
 
