@@ -1,7 +1,7 @@
 """A Kubernetes API of a few objects in memory, over a real socket: what the cluster door and the executor need, and nothing more.
 
-It keeps the API server's promises that fencing rests on (resourceVersion, uid, generation, dryRun, 409, 422) and can be told to break
-others: see `faults`.
+It keeps the API server's promises that fencing rests on (resourceVersion, uid, generation, dryRun, 409, 422) and can be told to
+break others: see `faults`.
 """
 
 from __future__ import annotations
@@ -97,7 +97,10 @@ class StubApi:
 
     def deploy(self) -> None:
         """checkout at revision 2, which is broken, after revision 1, which was not."""
-        good, bad = template("demo/web:1.0", UPSTREAM="http://prod-db:5432"), template("demo/web:1.2-errors", UPSTREAM="http://prod-db:5432")
+        good, bad = (
+            template("demo/web:1.0", UPSTREAM="http://prod-db:5432"),
+            template("demo/web:1.2-errors", UPSTREAM="http://prod-db:5432"),
+        )
         self.put(
             "deployments",
             "checkout",
@@ -171,13 +174,15 @@ class StubApi:
             return self._proxied(parts[5].split(":")[0], audit)
         at = parts.index("namespaces") + 2
         kind, name = parts[at], parts[at + 1] if len(parts) > at + 1 else ""
-        if request.method != "GET" and not (token == WRITER and kind == "deployments" and name == "checkout"):
+        allowed = request.method == "GET" or (token == WRITER and kind == "deployments" and name == "checkout")
+        if not allowed or kind in self.refuse:
             return _status(403, "Forbidden", f'{kind} "{name}" is forbidden', audit)
-        if kind in self.refuse:
-            return _status(403, "Forbidden", f"{kind} is forbidden", audit)
         if request.method == "PATCH":
             return await self._patched(request, name, audit)
-        if parts[-1] == "log":
+        return self._read(request, kind, name, audit)
+
+    def _read(self, request: web.Request, kind: str, name: str, audit: str) -> web.Response:
+        if request.path.endswith("/log"):
             return self._logged(request, name, audit)
         if not name:
             return self._listed(request, kind, audit)

@@ -7,10 +7,10 @@ import socket
 from pathlib import Path
 
 import pytest
-from stub_api import READER, WRITER, StubApi
 
 from backstop.cluster.client import ClusterClient
 from backstop.errors import ClusterConflict, ClusterRefused, ClusterUnavailable, ReplyLost
+from stub_api import READER, WRITER, StubApi
 
 CHECKOUT = "/apis/apps/v1/namespaces/shop/deployments/checkout"
 LABEL = [{"op": "add", "path": "/metadata/labels/x", "value": "y"}]

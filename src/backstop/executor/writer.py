@@ -110,7 +110,7 @@ class Writer:
         state, deployment = await read_target(self._client, target)
         if carries(deployment, undo_id):
             name = audit_id(undo_id, snapshot.undone_from or "")
-            return _undone(snapshot, state, Landed(state.resource_version, mapping(deployment, "spec"), name), ())
+            return _undone(snapshot, state, Landed(state.resource_version, mapping(deployment, "spec"), name, found=True), ())
         if state.uid != snapshot.uid or not carries(deployment, snapshot.action_id):
             raise ClusterConflict(
                 f"{snapshot.action_id} is not the last write on {target.key}", status=409, reason="Conflict", unchanged=_NOTHING
