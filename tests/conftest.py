@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 import pytest
-from stub_api import StubApi
+
+from tests.stub_api import StubApi
 
 
 @pytest.fixture

@@ -39,7 +39,7 @@ class StubApi:
         self.logs: dict[tuple[str, str, bool], bytes] = {}
         self.answers: dict[str, Callable[[], web.Response]] = {}
         self.requests: list[tuple[str, str, str]] = []  # method, path with query, audit id
-        self.faults: list[str] = []  # for the next PATCHes, in order: lose_reply, lose_request, error:<status>, hang, drop
+        self.faults: list[str] = []  # for the next PATCHes, in order; see `_patched`
         self.refuse: set[str] = set()  # kinds that answer 403
         self.before_patch: Callable[[], None] | None = None
         self.after_patch: Callable[[], None] | None = None
@@ -213,6 +213,9 @@ class StubApi:
             await asyncio.Event().wait()
         if fault == "lose_request":
             return _cut(request)
+        if fault == "overtaken":
+            self.touch("deployments", name)
+            return _status(500, "InternalError", "etcdserver: request timed out", audit)
         if fault.startswith("error:"):
             return _status(int(fault.removeprefix("error:")), "InternalError", "etcdserver: request timed out", audit)
         if self.before_patch is not None:
@@ -226,7 +229,7 @@ class StubApi:
 
     def _commit(self, name: str, patch: list[Json], *, dry_run: bool, audit: str) -> web.Response:
         old = self.objects["deployments"][name]
-        new = jsonpatch.apply_patch(copy.deepcopy(old), patch)
+        new = jsonpatch.apply_patch(copy.deepcopy(old), json.dumps(patch))
         if new["metadata"]["uid"] != old["metadata"]["uid"]:
             return _status(422, "Invalid", "metadata.uid: field is immutable", audit)
         if new["metadata"]["resourceVersion"] != old["metadata"]["resourceVersion"]:

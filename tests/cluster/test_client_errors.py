@@ -10,7 +10,7 @@ import pytest
 
 from backstop.cluster.client import ClusterClient
 from backstop.errors import ClusterConflict, ClusterRefused, ClusterUnavailable, ReplyLost
-from stub_api import READER, WRITER, StubApi
+from tests.stub_api import READER, WRITER, StubApi
 
 CHECKOUT = "/apis/apps/v1/namespaces/shop/deployments/checkout"
 LABEL = [{"op": "add", "path": "/metadata/labels/x", "value": "y"}]

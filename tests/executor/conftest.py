@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from repair import ROLLBACK, Plan
 
 from backstop.clock import ManualClock
 from backstop.cluster.client import ClusterClient
@@ -17,7 +16,8 @@ from backstop.executor.writer import Writer
 from backstop.pipeline.plan import plan
 from backstop.policy import DEFAULT
 from backstop.records import Action, Intent
-from stub_api import WRITER, StubApi
+from tests.executor.repair import ROLLBACK, Plan
+from tests.stub_api import WRITER, StubApi
 
 
 @pytest.fixture

@@ -6,14 +6,14 @@ import copy
 from typing import Any
 
 import pytest
-from repair import CHECKOUT, ROLLBACK, Plan
 
 from backstop.cluster.objects import ACTION_ID
 from backstop.cluster.snapshot import SnapshotStore
 from backstop.errors import ClusterConflict, ClusterUnavailable, ExecutorError, ReplyLost
 from backstop.executor.writer import Writer
 from backstop.records import Action, NoAction, Restart, Rollback, Scale, SetResources, WorkloadRef
-from stub_api import StubApi
+from tests.executor.repair import CHECKOUT, ROLLBACK, Plan
+from tests.stub_api import StubApi
 
 MIB = 2**20
 
@@ -91,19 +91,7 @@ async def test_a_lost_write_can_no_longer_land_once_the_object_moved_on(
     api: StubApi, writer: Writer, planned: Plan, snapshots: SnapshotStore
 ) -> None:
     intent = await planned()
-
-    def moves_on() -> None:
-        api.touch("deployments", "checkout")
-
-    api.faults.append("error:500")
-    api.before_patch = moves_on
-    original = api._patched
-
-    async def patched(*args: Any) -> Any:
-        moves_on()
-        return await original(*args)
-
-    api._patched = patched  # type: ignore[method-assign]
+    api.faults.append("overtaken")
     with pytest.raises(ClusterUnavailable, match="moved on"):
         await writer.apply(intent)
     assert snapshots.all() == ()

@@ -5,12 +5,12 @@ from __future__ import annotations
 import copy
 
 import pytest
-from repair import CHECKOUT, Plan
 
 from backstop.cluster.snapshot import SnapshotStore
 from backstop.executor.writer import Writer
 from backstop.records import Scale
-from stub_api import StubApi
+from tests.executor.repair import CHECKOUT, Plan
+from tests.stub_api import StubApi
 
 
 async def test_it_passes_and_changes_nothing(api: StubApi, writer: Writer, planned: Plan, snapshots: SnapshotStore) -> None:

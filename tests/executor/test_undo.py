@@ -5,12 +5,12 @@ from __future__ import annotations
 import copy
 
 import pytest
-from repair import Plan
 
 from backstop.cluster.objects import ACTION_ID
 from backstop.errors import ClusterConflict, ExecutorError, ReplyLost
 from backstop.executor.writer import Writer
-from stub_api import StubApi
+from tests.executor.repair import Plan
+from tests.stub_api import StubApi
 
 
 async def test_the_spec_is_what_it_was(api: StubApi, writer: Writer, planned: Plan) -> None:
