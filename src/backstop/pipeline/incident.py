@@ -93,9 +93,10 @@ class Incident:
     async def end_after(self, error: Exception) -> Outcome:
         """Ends the incident that `error` broke. A write that was made and not followed to its end is taken back."""
         what = str(error) if isinstance(error, BackstopError) else f"Backstop itself failed ({type(error).__name__}: {error})"
-        if self._remedy is not None and self.journal.story.writes and self.journal.story.pending is None:
+        remedy, story = self._remedy, self.journal.story
+        if remedy is not None and not remedy.undo_tried and story.writes and story.pending is None:
             try:
-                await self._remedy.take_back(f"the write could not be followed: {what}")
+                await remedy.take_back(f"the write could not be followed: {what}")
             except Stop as stop:
                 return self._close(stop.kind, stop.reason)
         return self._close(OutcomeKind.ESCALATED, what)

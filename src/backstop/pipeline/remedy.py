@@ -28,6 +28,7 @@ class Remedy:
 
     session: Session
     cleared: Cleared
+    undo_tried: bool = False
 
     async def run(self) -> NoReturn:
         intent, tools = self.cleared.intent, self.session.tools
@@ -122,6 +123,7 @@ class Remedy:
     async def take_back(self, reason: str) -> NoReturn:
         """Undoes the write, and looks whether that is so. A record that is lost must not keep it from being done."""
         intent, session = self.cleared.intent, self.session
+        self.undo_tried = True
         with suppress(RecordError):
             session.journal.fire("undo", reason)
         session.count(Cause.REVERSAL, reason)

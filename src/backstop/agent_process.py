@@ -1,0 +1,112 @@
+"""What both agents' processes have in common: a configuration file, commands and answers as JSON lines.
+
+{"alert": Alert}      work this incident
+{"advance": seconds}  move the clock forward, so that a window passes
+end of input          stop
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
+
+from backstop.errors import ConfigError
+from backstop.records import Alert, Record
+from backstop.settings import Settings, load_settings
+
+_MAX_LINE = 2**20
+
+
+class AgentConfig(BaseModel):
+    """The file that `--config` names."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    kubeconfig: Path | None = None
+    context: str | None = None
+    models_url: str
+    api_key: str
+    lane: str
+    executor_socket: Path | None = None
+    policy: str = "default"
+    record: Path
+    state: Path
+    seed: int
+    settings: dict[str, Any] = {}
+
+    def load_settings(self) -> Settings:
+        """Raises ConfigError."""
+        named = {"models_url": self.models_url, "models_api_key": self.api_key}
+        return load_settings({**named, **self.settings})
+
+
+class StartIncident(Record):
+    alert: Alert
+
+
+class AdvanceClock(Record):
+    advance: Annotated[float, Field(ge=0, le=31_536_000)]
+
+
+class NotUnderstood(Record):
+    """A line that is no command. It is answered, and work goes on."""
+
+    error: str
+
+
+Command = StartIncident | AdvanceClock | NotUnderstood
+
+
+def config_of(program: str, about: str | None) -> AgentConfig:
+    """Reads the command line and the file it names. Raises ConfigError."""
+    parser = argparse.ArgumentParser(prog=program, description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--config", type=Path, required=True, help="a JSON file")
+    path: Path = parser.parse_args().config
+    try:
+        return AgentConfig.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise ConfigError(f"cannot read {path}: {error.strerror}") from error
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        place = ".".join(str(part) for part in first["loc"]) or "the file"
+        raise ConfigError(f"{path} cannot be used: {place}: {first['msg']}") from error
+
+
+def say(**answer: JsonValue) -> None:
+    """One JSON line on standard output."""
+    print(json.dumps(answer, ensure_ascii=False, allow_nan=False), flush=True)  # noqa: T201  the interface of the process
+
+
+async def commands() -> AsyncIterator[Command]:
+    """What is asked on standard input, a pipe, until it ends."""
+    reader = asyncio.StreamReader(limit=_MAX_LINE)
+    await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+    while line := await _next_line(reader):
+        if line.strip():
+            yield parse_command(line)
+
+
+async def _next_line(reader: asyncio.StreamReader) -> bytes:
+    try:
+        return await reader.readline()
+    except ValueError as error:  # longer than the limit; where the next line begins is not known
+        raise ConfigError(f"a command is longer than {_MAX_LINE} bytes") from error
+
+
+def parse_command(line: bytes) -> Command:
+    """One line as a command; what is none is NotUnderstood."""
+    first = ""
+    for kind in (StartIncident, AdvanceClock):
+        try:
+            return kind.model_validate_json(line)
+        except ValidationError as error:
+            problem = error.errors(include_url=False, include_input=False)[0]
+            first = first or f"{'.'.join(str(part) for part in problem['loc'])}: {problem['msg']}"
+    return NotUnderstood(error=f"not a command ({first})")

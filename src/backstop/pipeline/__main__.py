@@ -1,0 +1,120 @@
+"""`python -m backstop.pipeline --config FILE`: the Backstop agent as a process, with the investigator's identity.
+
+Says {"ready": true} once everything is imported, and {"incident": id, "closed": Outcome} for each alert. Incidents are worked one
+after the other, so that no two of them can act at once. What cannot be used ends it with one sentence and exit code 2.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from contextlib import AsyncExitStack
+
+from backstop.agent_process import AdvanceClock, AgentConfig, NotUnderstood, StartIncident, commands, config_of, say
+from backstop.breaker import Breaker, Budget, Window
+from backstop.clock import SystemClock
+from backstop.cluster.client import ClusterClient
+from backstop.cluster.reads import ClusterReads, ReadLimits
+from backstop.errors import BackstopError, ConfigError
+from backstop.events import EventLog
+from backstop.executor.client import ExecutorClient
+from backstop.models import build_models
+from backstop.pipeline.calls import CallFeed
+from backstop.pipeline.history import History
+from backstop.pipeline.incident import Incident
+from backstop.pipeline.session import Tools
+from backstop.policy import load_policy
+from backstop.records import Alert, Outcome
+from backstop.settings import Settings
+
+
+def budget_of(settings: Settings) -> Budget:
+    """The anomaly budget that the settings describe."""
+    hour = settings.breaker_window_seconds
+    return Budget(
+        per_target=Window(settings.breaker_target_anomalies, settings.breaker_target_window_seconds),
+        per_cause=Window(settings.breaker_cause_anomalies, hour),
+        overall=Window(settings.breaker_global_anomalies, hour),
+    )
+
+
+async def serve(config: AgentConfig) -> None:
+    """Works alerts until the input ends or a signal comes. Raises BackstopError if it cannot start."""
+    if config.executor_socket is None:
+        raise ConfigError("executor_socket is missing", todo="start an executor and name its socket")
+    settings, clock, feed = config.load_settings(), SystemClock(), CallFeed()
+    async with AsyncExitStack() as stack:
+        log = stack.enter_context(EventLog(config.record, clock))
+        client = await stack.enter_async_context(ClusterClient(config.kubeconfig, config.context))
+        models = build_models(settings, clock, feed)
+        stack.push_async_callback(models.aclose)
+        models.warm()
+        tools = Tools(
+            cluster=ClusterReads(client, clock, ReadLimits(log_lines=settings.evidence_log_lines)),
+            models=models,
+            executor=ExecutorClient(config.executor_socket),
+            policy=load_policy(config.policy),
+            breaker=Breaker(config.state / "breaker.json", clock, budget_of(settings)),
+            history=History(config.state / "history.json"),
+            log=log,
+            clock=clock,
+            settings=settings,
+            calls=feed,
+        )
+        await _work(tools, clock)
+
+
+async def _work(tools: Tools, clock: SystemClock) -> None:
+    alerts: asyncio.Queue[Alert] = asyncio.Queue()
+    worker = asyncio.create_task(_work_alerts(tools, alerts))
+    reader = asyncio.create_task(_read(alerts, clock))
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, reader.cancel)
+    say(ready=True)
+    done, pending = await asyncio.wait({worker, reader}, return_when=asyncio.FIRST_COMPLETED)
+    for task in pending:
+        task.cancel()
+    await asyncio.gather(*pending, return_exceptions=True)
+    for task in done:
+        if not task.cancelled():
+            task.result()
+
+
+async def _read(alerts: asyncio.Queue[Alert], clock: SystemClock) -> None:
+    async for command in commands():
+        match command:
+            case StartIncident(alert=alert):
+                alerts.put_nowait(alert)
+            case AdvanceClock(advance=seconds):
+                clock.advance(seconds)
+            case NotUnderstood(error=error):
+                say(error=error)
+
+
+async def _work_alerts(tools: Tools, alerts: asyncio.Queue[Alert]) -> None:
+    while True:
+        alert = await alerts.get()
+        outcome = await work(Incident(tools, alert))
+        say(incident=alert.id, closed=outcome.model_dump(mode="json"))
+
+
+async def work(incident: Incident) -> Outcome:
+    """One incident to its end, whatever happens in it."""
+    try:
+        return await incident.run()
+    except Exception as error:  # noqa: BLE001  process boundary: a bug of ours ends as an escalation, never in silence
+        return await incident.end_after(error)
+
+
+def main() -> int:
+    try:
+        asyncio.run(serve(config_of("backstop.pipeline", __doc__)))
+    except BackstopError as error:
+        print(f"backstop pipeline: {error}", file=sys.stderr)  # noqa: T201  the interface of the process
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
