@@ -9,15 +9,14 @@ from typing import Any, Protocol
 from backstop.sandbox import resources
 from backstop.sandbox.access import Authenticator
 from backstop.sandbox.http_ports import Attributes, Decision, User
-from backstop.sandbox.rbac import Authorizer, Rule
+from backstop.sandbox.rbac import Authorizer
 from backstop.sandbox.resources import Resource
 from backstop.sandbox.status import Cause, StatusError, bad_request, bad_value, invalid, required
 from backstop.sandbox.tokens import AUDIENCE
-from backstop.sandbox.users import MASTERS, user_info
+from backstop.sandbox.users import user_info
 
 Object = dict[str, Any]
 SHORTEST, LONGEST, USUAL = 600, 2**32, 3600
-EVERYTHING = (Rule(("*",), ("*",), ("*",)), Rule(("*",), paths=("*",)))
 
 
 class Accounts(Protocol):
@@ -57,8 +56,7 @@ class Reviews:
     def _rules(self, user: User, namespace: str) -> Object:
         if not namespace:
             raise bad_request("no namespace on request")
-        rules = list(EVERYTHING) if MASTERS in user.groups else []
-        rules += self._authorizer.rules(user, namespace)
+        rules = self._authorizer.rules(user, namespace)
         return {
             "resourceRules": [rule.json for rule in rules if rule.resources],
             "nonResourceRules": [rule.json for rule in rules if rule.paths],
