@@ -9,8 +9,9 @@ import pytest
 
 from backstop.clock import SystemClock
 from backstop.errors import ConfigError
-from backstop.models import build_models
+from backstop.models import build_models, diagnosis_question, open_hop
 from backstop.models.catalog import cost_usd, model_spec, strangers
+from backstop.ports import ModelPort
 from backstop.records import Evidence
 from backstop.settings import load_settings
 
@@ -24,6 +25,22 @@ async def test_hash_tokens_and_label_agree_with_the_provider(rig: Any, evidence:
     assert call.source == entry["source"] == "injected"
     assert call.cost_usd is not None
     assert call.cost_usd > 0
+
+
+async def test_one_model_on_its_own_gives_its_words_as_they_came(rig: Any, evidence: Evidence) -> None:
+    built = await rig({"first": ["fenced_with_prose"]})
+    async with open_hop(load_settings({"models_url": built.url, "models_api_key": "lane-naive"}), SystemClock(), "first") as hop:
+        attempt = hop.attempt("diagnose")
+        reply = await hop.ask(diagnosis_question(evidence, (), 4096), 10, attempt)
+    await built.chain.diagnose(evidence, attempt=0, rejected=())
+    assert reply.contents[0].startswith("Based on the evidence")
+    assert attempt.call().reply_sha256 == built.calls[0].reply_sha256  # the other lane hears the same bytes
+    assert [entry["lane"] for entry in await built.journal()] == ["naive", "backstop"]
+
+
+async def test_the_chain_is_a_model_port(rig: Any, evidence: Evidence) -> None:
+    port: ModelPort = (await rig({})).chain
+    assert (await port.diagnose(evidence, attempt=0, rejected=())).model == "first"
 
 
 async def test_concurrent_calls_do_not_mix_up_their_labels(rig: Any, evidence: Evidence) -> None:

@@ -5,11 +5,13 @@ The SDKs are imported when the first hop is used, or by `ModelChain.warm`; impor
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from backstop.clock import Clock
 from backstop.models.catalog import ModelSpec, model_spec
-from backstop.models.chain import ModelChain, OnCall
+from backstop.models.chain import ModelChain, OnCall, diagnosis_question
 from backstop.models.cooldown import MemoryCooldown
 from backstop.models.extraction import Extraction, extract
 from backstop.models.hop import Hop
@@ -20,7 +22,7 @@ from backstop.settings import Settings
 if TYPE_CHECKING:
     import httpx2
 
-__all__ = ["Extraction", "Hop", "ModelChain", "ModelSpec", "OnCall", "build_models", "extract"]
+__all__ = ["Extraction", "Hop", "ModelChain", "ModelSpec", "OnCall", "build_models", "diagnosis_question", "extract", "open_hop"]
 
 
 def build_models(settings: Settings, clock: Clock, on_call: OnCall) -> ModelChain:
@@ -32,6 +34,15 @@ def build_models(settings: Settings, clock: Clock, on_call: OnCall) -> ModelChai
     hops = [_hop(model_id, settings, clock, client) for model_id in settings.model_chain]
     cooldown = MemoryCooldown(clock, settings.hop_cooldown_seconds, settings.hop_cooldown_max_seconds)
     return ModelChain(hops, judge, settings, clock, cooldown, on_call, client)
+
+
+@asynccontextmanager
+async def open_hop(settings: Settings, clock: Clock, model_id: str) -> AsyncIterator[Hop]:
+    """One model on its own, for an agent that wants neither chain nor extraction: `hop.ask(diagnosis_question(...), ...)` gives its
+    words as they came. Raises `ConfigError` if no endpoint is set."""
+    models_url(settings)
+    async with http_client(settings) as client:
+        yield _hop(model_id, settings, clock, client)
 
 
 def _hop(model_id: str, settings: Settings, clock: Clock, client: httpx2.AsyncClient) -> Hop:
