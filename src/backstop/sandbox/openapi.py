@@ -36,8 +36,16 @@ PATCHES = ("json-patch+json", "merge-patch+json", "strategic-merge-patch+json", 
 WRITE_PARAMETERS = ("dryRun", "fieldManager", "fieldValidation")
 
 
+V2_TYPE = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
+V2 = b"\x0a\x032.0" + b"\x12\x15" + b"\x0a\x0aKubernetes" + b"\x12\x07v1.36.2"
+"""An OpenAPI v2 document (protobuf: swagger "2.0", info{title, version}) that defines nothing. kubectl asks for it to check the
+items of a `kind: List` by itself, and lets pass what it finds no definition of: the server checks them."""
+
+
 def document(path: str) -> Page | None:
-    """The index at /openapi/v3, or the document of one group and version below it; None for anything else."""
+    """/openapi/v2, the index at /openapi/v3, or the document of one group and version below it; None for anything else."""
+    if path == "/openapi/v2":
+        return Page(V2_TYPE, V2)
     if path == "/openapi/v3":
         return Page("application/json", _index())
     for group, version in GROUP_VERSIONS:
