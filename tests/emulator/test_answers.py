@@ -11,7 +11,8 @@ from backstop.emulator import misdiagnoser
 from backstop.emulator.diagnoser import diagnose
 from backstop.emulator.judging import judge
 from backstop.records import Diagnosis, Evidence, action_key
-from emulator.conftest import evidence_of
+
+from .conftest import evidence_of
 
 EXPECTED = {
     "bad_release": ("bad_release", "rollback deployment/checkout to_revision=1"),

@@ -11,7 +11,8 @@ import pytest
 
 from backstop.emulator.scripts import parse_script
 from backstop.errors import ConfigError
-from emulator.conftest import arguments, asking, message
+
+from .conftest import arguments, asking, message
 
 
 async def test_a_tool_call_when_tools_are_offered_and_text_when_not(provider: Any) -> None:

@@ -62,6 +62,15 @@ async def test_one_dissenting_sample_is_enough(rig: Any, evidence: Evidence) -> 
     assert "disagrees with itself" in failed[0].reason
 
 
+@pytest.mark.parametrize("fault", ["http_500", "prose", "hang"])
+async def test_one_sample_without_an_answer_is_enough(rig: Any, evidence: Evidence, fault: str) -> None:
+    built = await rig({}, {"judge": ["judge_yes", fault, "judge_yes"]}, judge_deadline_seconds=0.8)
+    verdict = await built.chain.judge(await _proposal(built, evidence), evidence)
+    failed = [check for check in verdict.checks if not check.passed]
+    assert len(failed) == 1
+    assert "no answer in 1 of 3" in failed[0].reason
+
+
 async def test_no_judge_of_another_family_is_a_no_without_a_call(rig: Any, evidence: Evidence) -> None:
     built = await rig({}, model_families={"first": "one", "judge": "one"})
     verdict = await built.chain.judge(await _proposal(built, evidence), evidence)

@@ -89,13 +89,14 @@ class _Session:
         self._claim = claim
         self._facts, self._missing = _cited(claim, evidence)
         self._max_output_tokens = settings.judge_max_output_tokens
+        self._longest = settings.hop_deadline_seconds
         count = 0 if self._missing or not self._facts else settings.judge_samples
         self.samples = [_Sample(hop.attempt("judge")) for _ in range(count)]
 
     async def take(self, sample: _Sample, deadline: float, clock: Clock, turn: asyncio.Semaphore) -> None:
         """Asks once. A failure leaves the sample without a judgement."""
         async with turn:
-            seconds = deadline - clock.monotonic()
+            seconds = min(self._longest, deadline - clock.monotonic())
             if seconds <= 0:
                 return
             sample.asked = True
