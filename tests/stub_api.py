@@ -43,6 +43,7 @@ class StubApi:
         self.refuse: set[str] = set()  # kinds that answer 403
         self.before_patch: Callable[[], None] | None = None
         self.after_patch: Callable[[], None] | None = None
+        self.patching = asyncio.Event()  # a PATCH has arrived that will hang
         self._version = 100
         self.url = ""
         self._runner: web.AppRunner | None = None
@@ -209,7 +210,10 @@ class StubApi:
 
     async def _patched(self, request: web.Request, name: str, audit: str) -> web.StreamResponse:
         fault = self.faults.pop(0) if self.faults else ""
-        if fault == "hang":
+        if fault == "commit_and_hang":
+            self._commit(name, json.loads(await request.read()), dry_run=False, audit=audit)
+        if fault.endswith("hang"):
+            self.patching.set()
             await asyncio.Event().wait()
         if fault == "lose_request":
             return _cut(request)

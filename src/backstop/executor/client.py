@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from pathlib import Path
 
 from backstop.errors import ExecutorError
@@ -75,3 +76,5 @@ class ExecutorClient:
             raise ExecutorError("the executor ended in the middle of a call", todo=_UNKNOWN) from error
         finally:
             writer.close()
+            with contextlib.suppress(OSError):
+                await writer.wait_closed()

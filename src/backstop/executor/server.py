@@ -36,7 +36,7 @@ class Server:
     def __init__(self, writes: Writes, path: Path) -> None:
         self._writes = writes
         self._path = path
-        self._clients = 0
+        self._clients: set[asyncio.Task[None]] = set()
         self._busy: set[asyncio.Task[Reply]] = set()
 
     async def serve(self, stop: asyncio.Event, listening: asyncio.Event) -> None:
@@ -49,21 +49,26 @@ class Server:
             server.close()
             if self._busy:
                 await asyncio.wait(self._busy, timeout=GRACE_SECONDS)
+            for client in self._clients:
+                client.cancel()
+            await asyncio.gather(*self._clients, return_exceptions=True)
         finally:
             self._path.unlink(missing_ok=True)
 
     async def _serve_client(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._clients += 1
+        client = asyncio.current_task()
+        assert client is not None  # noqa: S101  asyncio runs every connection in a task
+        self._clients.add(client)
         try:
-            if self._clients > MAX_CLIENTS:
+            if len(self._clients) > MAX_CLIENTS:
                 await _send(writer, refusal(ExecutorError("too many callers", unchanged="nothing was written")))
                 return
             while (line := await _next_line(reader, writer)) is not None:
                 await _send(writer, await self._reply(line))
-        except (OSError, TimeoutError):
-            return  # the caller is gone, or does not read: its business
+        except (OSError, TimeoutError, asyncio.CancelledError):
+            return  # the caller is gone or does not read, or this process ends
         finally:
-            self._clients -= 1
+            self._clients.discard(client)
             writer.close()
             with contextlib.suppress(OSError):
                 await writer.wait_closed()
