@@ -1,21 +1,31 @@
-"""Namespaces: each gets its `default` ServiceAccount, and one that is deleted takes its content along before it goes."""
+"""Namespaces: each gets its `default` ServiceAccount and the cluster's CA certificate, and one that is deleted takes its content along before it goes."""
 
 from __future__ import annotations
 
 from backstop.sandbox.gc import STORED
 from backstop.sandbox.registry import Registry
-from backstop.sandbox.resources import NAMESPACES, SERVICEACCOUNTS, Resource
+from backstop.sandbox.resources import CONFIGMAPS, NAMESPACES, SERVICEACCOUNTS, Resource
 from backstop.sandbox.status import StatusError
 from backstop.sandbox.store import Object
 
+ROOT_CA = "kube-root-ca.crt"
+DESCRIPTION = (
+    "Contains a CA bundle that can be used to verify the kube-apiserver when using internal endpoints such as the internal "
+    "service IP or kubernetes.default.svc. No other usage is guaranteed across distributions of Kubernetes clusters."
+)
+ALWAYS_THERE = (SERVICEACCOUNTS, CONFIGMAPS)
 NAMESPACED = tuple(resource for resource in STORED if resource.namespaced)
 
 
 class NamespaceLifecycle:
-    """Watches the registry from construction on; works within the commit that made the work."""
+    """Watches the registry from construction on; works within the commit that made the work.
 
-    def __init__(self, registry: Registry) -> None:
+    `ca_pem` goes into each namespace's ConfigMap `kube-root-ca.crt`; without it there is no such ConfigMap.
+    """
+
+    def __init__(self, registry: Registry, ca_pem: str = "") -> None:
         self._registry = registry
+        self._ca_pem = ca_pem
         for namespace in registry.store.every(NAMESPACES):
             self._settle(namespace)
         self.stop = registry.subscribe(self._on_change)
@@ -26,15 +36,19 @@ class NamespaceLifecycle:
                 self._settle(obj)
         elif change == "DELETED" and resource.namespaced:
             namespace = self._registry.store.get(NAMESPACES, "", obj["metadata"]["namespace"])
-            if namespace is not None and (resource is SERVICEACCOUNTS or "deletionTimestamp" in namespace["metadata"]):
+            if namespace is not None and (resource in ALWAYS_THERE or "deletionTimestamp" in namespace["metadata"]):
                 self._settle(namespace)
 
     def _settle(self, namespace: Object) -> None:
         name = namespace["metadata"]["name"]
         if "deletionTimestamp" in namespace["metadata"]:
             self._empty(name)
-        elif self._registry.store.get(SERVICEACCOUNTS, name, "default") is None:
+            return
+        if self._registry.store.get(SERVICEACCOUNTS, name, "default") is None:
             self._registry.create(SERVICEACCOUNTS, name, {"metadata": {"name": "default"}})
+        if self._ca_pem and self._registry.store.get(CONFIGMAPS, name, ROOT_CA) is None:
+            meta = {"name": ROOT_CA, "annotations": {"kubernetes.io/description": DESCRIPTION}}
+            self._registry.create(CONFIGMAPS, name, {"metadata": meta, "data": {"ca.crt": self._ca_pem}})
 
     def _empty(self, name: str) -> None:
         """Asks everything inside to go; finalizes the namespace once nothing is left."""

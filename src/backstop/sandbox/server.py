@@ -69,7 +69,11 @@ class ApiServer:
         self.url = ""
 
     async def start(self, certificates: Certificates, *, host: str = "127.0.0.1", port: int = 0) -> str:
-        """Listens (port 0: one that is free) and answers the URL. Raises OSError for a busy port."""
+        """Listens (port 0: one that is free) and answers the URL. Raises OSError for a busy port.
+
+        What happened before is not history: a watch from an older version is told 410, as by a server that restarted.
+        """
+        self._registry.store.compact()
         self._runner = web.ServerRunner(web.Server(self.handle, access_log=None), shutdown_timeout=SHUTDOWN_SECONDS)
         await self._runner.setup()
         site = web.TCPSite(self._runner, host, port, ssl_context=certificates.server_context(), backlog=512)
