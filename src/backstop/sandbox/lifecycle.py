@@ -1,4 +1,4 @@
-"""Namespaces: each gets its `default` ServiceAccount and the cluster's CA certificate, and one that is deleted takes its content along before it goes."""
+"""Namespaces: what each one always has in it, and how one that is deleted takes its content along before it goes."""
 
 from __future__ import annotations
 
