@@ -10,6 +10,7 @@ import pytest
 from backstop.emulator import misdiagnoser
 from backstop.emulator.diagnoser import diagnose
 from backstop.emulator.judging import judge
+from backstop.pipeline.quality_gate import check_quality
 from backstop.records import Diagnosis, Evidence, action_key
 
 from .conftest import evidence_of
@@ -69,6 +70,20 @@ def test_the_wrong_answer_is_well_formed_and_blames_the_dependency(scene: str, w
     assert all(claim.quotes for claim in diagnosis.claims)
     if scene != "dependency_down":  # where the database is really gone, blaming it is no mistake
         assert not any(_judged(answer, evidence))
+
+
+def test_gates_of_their_own_agree_with_neither_out_of_politeness(scene: str) -> None:
+    """The rules share no code with the emulator: they let its good answers pass and stop its wrong ones."""
+    evidence = evidence_of(scene)
+    record = Evidence.model_validate_json(json.dumps(evidence))
+
+    def verdict(answer: dict[str, Any]) -> bool:
+        return check_quality(_valid(answer, evidence), record, now=record.taken_at, max_age_seconds=60).passed
+
+    assert verdict(diagnose(evidence))
+    if scene != "dependency_down":
+        assert not verdict(misdiagnoser.blame_dependency(evidence))
+        assert not verdict(misdiagnoser.blame_dependency_restart(evidence))
 
 
 @pytest.mark.parametrize("field", ["facts", "edges", "alert", "taken_at"])

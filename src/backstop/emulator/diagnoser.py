@@ -86,7 +86,8 @@ def _change_claim(workload: Workload, current: Fact, previous: Fact) -> Json:
         f"changed the image from {before[0]} to {after[0]}" if before and after and before != after else "changed the pod template"
     )
     text = f"Revision {current.number('number')} of deployment/{workload.name.name} runs now and {what}."
-    return claim(text, [current, previous])
+    telling = [line for line in current.lines() if after and after[0] in line]
+    return claim(text, [current, previous], [(current, line) for line in telling[-1:] or current.lines()[:1]])
 
 
 def _images(revision: Fact) -> list[str]:
