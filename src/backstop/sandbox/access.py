@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from backstop.sandbox.http_ports import Attributes, Authorizer, User
-from backstop.sandbox.status import StatusError, bad_request, unauthorized
+from backstop.sandbox.status import StatusError, bad_request
 from backstop.sandbox.tokens import BadToken, Signer
 from backstop.sandbox.users import ANONYMOUS, AUTHENTICATED, SERVICE_ACCOUNT, account_groups, account_name
 
@@ -137,8 +137,6 @@ def impersonated(user: User, headers: Mapping[str, str], asked: Attributes, auth
         if wanted.groups or wanted.uid or wanted.extra:
             raise bad_request("requested impersonation of groups, uid or extra without impersonating a user")
         return user
-    if user == ANONYMOUS:
-        raise unauthorized()
     for need in _needed(wanted):
         if not authorizer.authorize(user, need).allowed:
             raise forbidden(user, replace(asked, verb=f"impersonate-on:user-info:{asked.verb}", name=""))
