@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import difflib
 import os
 from collections.abc import Iterator
@@ -39,6 +40,7 @@ def load(path: Path | None, context: str | None) -> tuple[SingleConfig, dict[str
         if config is None:
             raise LightkubeConfigError("it selects no context")
         cluster = next(c["cluster"] for c in document["clusters"] if c["name"] == config.context.cluster)
+        _require_pem(config)
     return config._replace(user=config.user or User()), cluster
 
 
@@ -93,6 +95,14 @@ def _exec_v1_as_v1beta1(document: dict[str, Any]) -> dict[str, Any]:
         if isinstance(plugin, dict) and plugin.get("apiVersion") == "client.authentication.k8s.io/v1":
             plugin["apiVersion"] = "client.authentication.k8s.io/v1beta1"
     return {**document, "users": document.get("users") or []}
+
+
+def _require_pem(config: SingleConfig) -> None:
+    """Inline certificates are looked at before lightkube puts them into temporary files. Raises ValueError."""
+    user = config.user or User()
+    for data in (config.cluster.certificate_auth_data, user.client_cert_data, user.client_key_data):
+        if data is not None and b"-----BEGIN " not in base64.b64decode(data, validate=True):
+            raise ValueError("inline certificate data is not PEM")
 
 
 def _host(path: Path, server: str, *, credentials: bool) -> str:
