@@ -256,10 +256,11 @@ def _ended(status: Json, taken_at: datetime, *, ready: bool) -> Json:
 def _container(status: Json, ended: Json) -> list[str]:
     label = f"container {text(status, 'name')}"
     words: list[str] = []
-    if waiting := mapping(status, "state", "waiting"):
+    if dig(status, "state", "waiting") is not None:
+        waiting = mapping(status, "state", "waiting")
         said = ": ".join(p for p in (text(waiting, "reason"), stable(text(waiting, "message"))) if p)
         words.append(f"{label} waiting: {said or 'no reason given'}")
-    elif mapping(status, "state", "running"):
+    elif dig(status, "state", "running") is not None:
         words.append(f"{label} running, {'ready' if status.get('ready') is True else 'not ready'}")
     for when, end in (("", mapping(status, "state", "terminated")), ("last ", mapping(status, "lastState", "terminated"))):
         if end and (end is ended or not when):

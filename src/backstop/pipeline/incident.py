@@ -73,6 +73,7 @@ class Incident:
     _planned: int = 0
     _rejected: list[str] = field(default_factory=list)
     _remedy: Remedy | None = None
+    _on_record: bool = False  # that this diagnosis may be acted on
 
     def __post_init__(self) -> None:
         self.session = Session(self.tools, self.alert, Journal(self.tools.log, self.alert))
@@ -120,9 +121,12 @@ class Incident:
         raise self.session.escalation(f"the target kept changing: {LOOKS} looks did not last until their write")
 
     async def _remedy_for(self, grounded: _Grounded) -> NoReturn:
-        for tried in range(TRIES):
+        expected = self._expectation(grounded)
+        self.session.measured("before", grounded.baseline, expected)
+        self._on_record = False
+        for _ in range(TRIES):
             try:
-                cleared = await self._in_time(self._authorize(grounded, again=tried > 0))
+                cleared = await self._in_time(self._authorize(grounded, expected))
                 self._remedy = Remedy(self.session, cleared)
                 await self._remedy.run()
             except StatusMoved:
@@ -217,12 +221,9 @@ class Incident:
         self.session.count_or_stop(Cause.REJECTED_DIAGNOSIS, self._rejected[-1])
         return False
 
-    async def _authorize(self, grounded: _Grounded, *, again: bool) -> Cleared:
+    async def _authorize(self, grounded: _Grounded, expected: Expectation) -> Cleared:
         """Raises Stop if the write may not be made, WorldMoved or StatusMoved if that has to be decided anew."""
         diagnosis, action = grounded.diagnosis, grounded.diagnosis.action
-        expected = self._expectation(grounded)
-        if not again:
-            self.session.measured("before", grounded.baseline, expected)
         if isinstance(action, NoAction):
             raise self._without_write(grounded, expected)
         self._planned += 1
@@ -232,8 +233,9 @@ class Incident:
             raise self.session.tool_fault(f"the target could not be read ({error})") from error
         intent = self._plan(diagnosis, state)
         verdict = await self._action_verdict(self._gathered(grounded, state, intent))
-        if not (again and verdict.passed):  # deciding the same again is not news
+        if not (self._on_record and verdict.passed):  # deciding the same again is not news
             self.journal.verdict(grounded.attempt, action_key(action), verdict)
+        self._on_record = verdict.passed
         if intent is None or not verdict.passed:
             self._block(diagnosis, verdict)
         self.journal.story.cleared = intent

@@ -1,0 +1,378 @@
+"""Fakes for tests of whoever builds on Backstop: a cluster, an executor and models, in memory, with nothing patched.
+
+    clock = ManualClock()
+    cluster = FakeCluster(clock, failing_images={"demo/web:1.2-errors"})
+    cluster.deploy("checkout", "demo/web:1.0", replicas=3)
+    cluster.release("checkout", "demo/web:1.2-errors")
+    models = ScriptedModels([diagnosis_of_a_test])
+    outcome = await Incident(tools(cluster, FakeExecutor(cluster, DEFAULT, clock), models, ...), alert).run()
+
+Rollouts of the fake cluster are over at once, unless `stuck` says otherwise. Times come from the clock that is handed in.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from backstop.clock import Clock
+from backstop.cluster.objects import ACTION_ID
+from backstop.cluster.state import target_state, workload_health
+from backstop.cluster.writes import change_for, stamped_at, written
+from backstop.errors import BackstopError, ClusterConflict, ClusterRefused, ExecutorError
+from backstop.policy import Context, Policy, decide
+from backstop.ports import ContainerLog, Look, Probe, Proposal
+from backstop.records import (
+    Alert,
+    Check,
+    Diagnosis,
+    Evidence,
+    Health,
+    Intent,
+    ModelCall,
+    NoAction,
+    ObjectRef,
+    ServiceHealth,
+    TargetState,
+    Verdict,
+    WorkloadRef,
+    Write,
+)
+
+Json = dict[str, Any]
+NAMESPACE = "shop"
+
+
+@dataclass
+class _Workload:
+    """One Deployment with its ReplicaSets, newest last, and the Service in front of it."""
+
+    deployment: Json
+    replica_sets: list[Json]
+    stuck: bool = False  # its pods never become ready
+
+
+@dataclass
+class FakeCluster:
+    """The `ClusterPort` of one namespace. Set `read_error` to make every read fail, `unknown` to leave measurements incomplete."""
+
+    clock: Clock
+    failing_images: set[str] = field(default_factory=set)
+    read_error: BackstopError | None = None
+    unknown: tuple[str, ...] = ()
+    reads: list[str] = field(default_factory=list)
+    before_observe: list[Callable[[], None]] = field(default_factory=list)  # each is called once, before one `observe`
+    _workloads: dict[str, _Workload] = field(default_factory=dict)
+    _version: int = 100
+
+    def deploy(
+        self, name: str, image: str, *, replicas: int, upstream: str | None = None, labels: dict[str, str] | None = None
+    ) -> None:
+        """A Deployment at revision 1 with a Service of the same name in front of it."""
+        env = [{"name": "UPSTREAM", "value": f"http://{upstream}:80"}] if upstream else []
+        meta = {"app": name, **(labels or {})}
+        container = {"name": "app", "image": image, "env": env, "resources": {"limits": {"memory": "64Mi"}}}
+        template = {"metadata": {"labels": meta}, "spec": {"containers": [container]}}
+        deployment = {
+            "metadata": {
+                "name": name, "namespace": NAMESPACE, "uid": _uid("deployment", name), "generation": 0, "labels": meta,
+                "annotations": {}, "creationTimestamp": self._stamp(),
+            },
+            "spec": {"replicas": replicas, "selector": {"matchLabels": {"app": name}}, "template": template},
+        }  # fmt: skip
+        self._workloads[name] = _Workload(deployment, [])
+        self.change(name, deployment["spec"])
+
+    def release(self, name: str, image: str) -> None:
+        """A new revision with another image."""
+        spec = self._workloads[name].deployment["spec"]
+        container = {**spec["template"]["spec"]["containers"][0], "image": image}
+        self.change(name, {**spec, "template": {**spec["template"], "spec": {"containers": [container]}}})
+
+    def scale(self, name: str, replicas: int) -> None:
+        self.change(name, {**self._workloads[name].deployment["spec"], "replicas": replicas})
+
+    def stick(self, name: str, *, stuck: bool = True) -> None:
+        """From now on pods of this workload are never ready; or are again."""
+        self._workloads[name].stuck = stuck
+        self.touch(name)
+
+    def touch(self, name: str) -> None:
+        """A change of status only: another resourceVersion, the same generation."""
+        self._version += 1
+        self._workloads[name].deployment["metadata"]["resourceVersion"] = str(self._version)
+
+    def remove(self, name: str) -> None:
+        del self._workloads[name]
+
+    def deployment(self, name: str) -> Json:
+        """The Deployment as JSON, not a copy."""
+        return self._workloads[name].deployment
+
+    def image(self, name: str) -> str:
+        image: str = self._workloads[name].deployment["spec"]["template"]["spec"]["containers"][0]["image"]
+        return image
+
+    def change(self, name: str, spec: Json, annotations: dict[str, str] | None = None) -> None:
+        """What a write to the spec does: the next generation, and a revision if the template is another one."""
+        workload = self._workloads[name]
+        meta = workload.deployment["metadata"]
+        meta["annotations"] = {**meta["annotations"], **(annotations or {})}
+        meta["generation"] += 1
+        workload.deployment["spec"] = spec
+        self._revise(workload)
+        self.touch(name)
+
+    def _revise(self, workload: _Workload) -> None:
+        name, template = workload.deployment["metadata"]["name"], workload.deployment["spec"]["template"]
+        known = next((r for r in workload.replica_sets if r["spec"]["template"] == template), None)
+        number = 1 + max((_revision(r) for r in workload.replica_sets), default=0)
+        if known is None:
+            label = f"{name}-{_uid('template', str(template))[:8]}"
+            owner = _owner("Deployment", name, _uid("deployment", name))
+            metadata = {"name": label, "namespace": NAMESPACE, "creationTimestamp": self._stamp(), "ownerReferences": [owner]}
+            known = {"metadata": metadata, "spec": {"template": template}}
+        elif known is workload.replica_sets[-1]:
+            return
+        known["metadata"]["annotations"] = {"deployment.kubernetes.io/revision": str(number)}
+        workload.replica_sets = [*(r for r in workload.replica_sets if r is not known), known]
+
+    def _stamp(self) -> str:
+        return self.clock.now().isoformat(timespec="seconds").replace("+00:00", "Z")
+
+    # What is read.
+
+    async def look(self, alert: Alert) -> Look:
+        self._read("look")
+        if alert.target.name not in self._workloads:
+            raise ClusterRefused(f"there is no {alert.target.key}", status=404, reason="NotFound")
+        objects = [obj for name in self._workloads for obj in self._objects(name)]
+        failing = [name for name in self._workloads if self.fails(name)]
+        logs = tuple(self._log(pod, name) for name in self._workloads for pod in self._pods(name))
+        probes = tuple(self._probe(name, name in failing) for name in self._workloads)
+        return Look(namespace=NAMESPACE, objects=tuple(objects), logs=logs, probes=probes, omissions=())
+
+    async def observe(self, target: WorkloadRef) -> TargetState:
+        if self.before_observe:
+            self.before_observe.pop(0)()
+        self._read("observe")
+        if target.name not in self._workloads or target.namespace != NAMESPACE:
+            raise ClusterRefused(f"there is no {target.key}", status=404, reason="NotFound")
+        workload = self._workloads[target.name]
+        return target_state(self._deployment(target.name), workload.replica_sets, self._pods(target.name))
+
+    async def measure(self, namespace: str, services: tuple[str, ...], requests: int) -> Health:
+        self._read("measure")
+        names = self._workloads if namespace == NAMESPACE else ()
+        workloads = tuple(workload_health(self._deployment(name), self._pods(name)) for name in names)
+        answers = tuple(
+            ServiceHealth(service=name, requests=requests, failures=requests if self.fails(name) else 0) for name in services
+        )
+        return Health(at=self.clock.now(), workloads=workloads, services=answers, unknown=self.unknown)
+
+    def fails(self, name: str) -> bool:
+        """Whether requests to the Service of this name fail: its image does, nobody is ready, or who it calls fails."""
+        workload = self._workloads.get(name)
+        if (
+            workload is None
+            or workload.stuck
+            or workload.deployment["spec"]["replicas"] == 0
+            or self.image(name) in self.failing_images
+        ):
+            return True
+        env = workload.deployment["spec"]["template"]["spec"]["containers"][0]["env"]
+        return any(self.fails(e["value"].removeprefix("http://").removesuffix(":80")) for e in env)
+
+    def _read(self, what: str) -> None:
+        self.reads.append(what)
+        if self.read_error is not None:
+            raise self.read_error
+
+    def _objects(self, name: str) -> list[Json]:
+        service = {"metadata": {"name": name, "namespace": NAMESPACE}, "spec": {"selector": {"app": name}, "ports": [{"port": 80}]}}
+        found = [("Deployment", self._deployment(name)), ("Service", service)]
+        found += [("ReplicaSet", r) for r in self._workloads[name].replica_sets] + [("Pod", p) for p in self._pods(name)]
+        return [{"kind": kind, **obj} for kind, obj in found]
+
+    def _deployment(self, name: str) -> Json:
+        workload = self._workloads[name]
+        replicas, generation = workload.deployment["spec"]["replicas"], workload.deployment["metadata"]["generation"]
+        ready = 0 if workload.stuck else replicas
+        status = {
+            "observedGeneration": generation, "replicas": replicas, "updatedReplicas": replicas, "readyReplicas": ready,
+            "availableReplicas": ready,
+        }  # fmt: skip
+        return {**workload.deployment, "status": status}
+
+    def _pods(self, name: str) -> list[Json]:
+        workload = self._workloads[name]
+        owner, spec = workload.replica_sets[-1]["metadata"]["name"], workload.deployment["spec"]
+        ready = "False" if workload.stuck else "True"
+        return [
+            {
+                "metadata": {
+                    "name": f"{owner}-{number}", "namespace": NAMESPACE, "labels": spec["template"]["metadata"]["labels"],
+                    "ownerReferences": [_owner("ReplicaSet", owner, "")], "creationTimestamp": self._stamp(),
+                },
+                "spec": spec["template"]["spec"],
+                "status": {"phase": "Running", "conditions": [{"type": "Ready", "status": ready}]},
+            }
+            for number in range(spec["replicas"])
+        ]  # fmt: skip
+
+    def _log(self, pod: Json, name: str) -> ContainerLog:
+        failing = self.image(name) in self.failing_images
+        said = "ERROR cannot render the page: template is missing" if failing else "INFO serving"
+        ref = ObjectRef(kind="Pod", namespace=NAMESPACE, name=pod["metadata"]["name"])
+        return ContainerLog(pod=ref, container="app", previous=False, lines=(f"{self._stamp()} {said}",))
+
+    def _probe(self, name: str, failing: bool) -> Probe:  # noqa: FBT001
+        return Probe(service=name, path="/", status=500 if failing else 200, body="error" if failing else "ok")
+
+
+@dataclass
+class FakeExecutor:
+    """The `ExecutorPort`. It re-decides by its policy. `failures` are taken one by one: each call of `apply` meets the next.
+
+    An error is raised before anything is written; `LOST` writes first and then raises what it holds."""
+
+    cluster: FakeCluster
+    policy: Policy
+    clock: Clock
+    failures: list[BackstopError | Lost | None] = field(default_factory=list)
+    gone: bool = False
+    undo_error: BackstopError | None = None
+    rehearsed: list[Intent] = field(default_factory=list)
+    applied: list[Intent] = field(default_factory=list)
+    undone: list[str] = field(default_factory=list)
+    _before: dict[str, tuple[Intent, Json]] = field(default_factory=dict)
+
+    async def rehearse(self, intent: Intent) -> Verdict:
+        self._alive()
+        self.rehearsed.append(intent)
+        state = await self.cluster.observe(_target(intent))
+        fresh = Check(rule="X-FRESH", passed=state.resource_version == intent.resource_version, reason="as it was read, or not")
+        return Verdict(stage="executor", checks=(fresh, *self._decide(intent, state).checks))
+
+    async def apply(self, intent: Intent) -> Write:
+        self._alive()
+        failure = self.failures.pop(0) if self.failures else None
+        if isinstance(failure, BackstopError):
+            raise failure
+        write = await self._make(intent)
+        if isinstance(failure, Lost):
+            raise failure.error
+        return write
+
+    async def undo(self, action_id: str) -> Write:
+        self._alive()
+        if self.undo_error is not None:
+            raise self.undo_error
+        intent, spec = self._before[action_id]
+        name = _target(intent).name
+        self.cluster.change(name, spec, {ACTION_ID: f"{action_id}-undo"})
+        self.undone.append(action_id)
+        state = await self.cluster.observe(_target(intent))
+        return _write(f"{action_id}-undo", "undo", state, intent.after, intent.before)
+
+    async def _make(self, intent: Intent) -> Write:
+        target = _target(intent)
+        state = await self.cluster.observe(target)
+        if (state.uid, state.resource_version) != (intent.target_uid, intent.resource_version):
+            same = state.generation == intent.generation
+            raise ClusterConflict("it was changed", status=409, reason="StatusChanged" if same else "SpecChanged")
+        if not self._decide(intent, state).passed:
+            raise ExecutorError("the executor refuses", unchanged="nothing was written")
+        change = change_for(intent.action, state, at=stamped_at(intent.after))
+        spec = self.cluster.deployment(target.name)["spec"]
+        self._before[intent.action_id] = (intent, spec)
+        self.cluster.change(target.name, written(spec, change.patch), {ACTION_ID: intent.action_id})
+        self.applied.append(intent)
+        return _write(intent.action_id, _verb(intent), await self.cluster.observe(target), intent.before, intent.after)
+
+    def _decide(self, intent: Intent, state: TargetState) -> Verdict:
+        context = Context(now=self.clock.now(), action_id=intent.action_id, recent=())
+        return decide(intent.action, state, self.policy, context, stage="executor")
+
+    def _alive(self) -> None:
+        if self.gone:
+            raise ExecutorError("the executor cannot be reached", unchanged="nothing was written")
+
+
+@dataclass(frozen=True)
+class Lost:
+    """The write is made, and then this is raised in place of an answer."""
+
+    error: BackstopError
+
+
+Answer = Diagnosis | BackstopError | Callable[[Evidence], Diagnosis]
+Opinion = bool | Verdict | Callable[[Proposal], bool]
+
+
+@dataclass
+class ScriptedModels:
+    """The `ModelPort`. Each `diagnose` takes the next answer, the last one stays; `judge` says `opinion` of everything."""
+
+    answers: Sequence[Answer]
+    opinion: Opinion = True
+    on_call: Callable[[ModelCall], None] = lambda _call: None
+    asked: int = 0
+    judged: int = 0
+    told: list[tuple[str, ...]] = field(default_factory=list)  # why earlier proposals were rejected, call by call
+
+    async def diagnose(self, evidence: Evidence, *, attempt: int, rejected: tuple[str, ...]) -> Proposal:
+        answer = self.answers[min(self.asked, len(self.answers) - 1)]
+        self.asked += 1
+        self.told.append(rejected)
+        if isinstance(answer, BackstopError):
+            raise answer
+        diagnosis = answer if isinstance(answer, Diagnosis) else answer(evidence)
+        self.on_call(model_call(f"model-{attempt}"))
+        return Proposal(diagnosis=diagnosis, model=f"model-{attempt}", family="fake")
+
+    async def judge(self, proposal: Proposal, evidence: Evidence) -> Verdict:  # noqa: ARG002  the port's signature
+        self.judged += 1
+        if isinstance(self.opinion, Verdict):
+            return self.opinion
+        passed = self.opinion if isinstance(self.opinion, bool) else self.opinion(proposal)
+        return Verdict(stage="judge", checks=(Check(rule="J-CLAIM-1", passed=passed, reason="scripted"),))
+
+
+def model_call(model: str, outcome: str = "ok") -> ModelCall:
+    """A call as the chain would report it."""
+    return ModelCall(
+        model=model, role="diagnose", source="emulated", outcome=outcome, seconds=0.0, input_tokens=0, output_tokens=0,
+        cost_usd=0.0, reply_sha256=None, detail="",
+    )  # fmt: skip
+
+
+def _target(intent: Intent) -> WorkloadRef:
+    if isinstance(intent.action, NoAction):
+        raise ExecutorError("there is nothing to write", unchanged="nothing was written")
+    return intent.action.target
+
+
+def _verb(intent: Intent) -> str:
+    return intent.action.verb
+
+
+def _write(action_id: str, verb: str, state: TargetState, before: Json, after: Json) -> Write:
+    return Write(
+        action_id=action_id, verb=verb, target=state.ref, before=before, after=after, allowed_by=("A-SCOPE",),
+        audit_id=f"audit-{action_id}", resource_version=state.resource_version,
+    )  # fmt: skip
+
+
+def _owner(kind: str, name: str, uid: str) -> Json:
+    return {"kind": kind, "name": name, "uid": uid, "controller": True}
+
+
+def _revision(replica_set: Json) -> int:
+    return int(replica_set["metadata"]["annotations"]["deployment.kubernetes.io/revision"])
+
+
+def _uid(*parts: str) -> str:
+    return hashlib.sha256("/".join(parts).encode()).hexdigest()[:32]

@@ -1,0 +1,58 @@
+"""When every diagnosis stays wrong the breaker ends it; until its window passes the target's next incident asks no model."""
+
+from __future__ import annotations
+
+from backstop.breaker import Breaker, Budget
+from backstop.events import EvidenceGathered
+from backstop.records import OutcomeKind
+from tests.pipeline.shop import GOOD, Shop, hallucinated, right
+
+
+async def test_the_breaker_trips_within_the_incident_and_nothing_is_written(shop: Shop) -> None:
+    shop.script(hallucinated, opinion=False)
+    outcome = await shop.incident()
+    assert outcome.kind is OutcomeKind.ESCALATED
+    assert shop.defenses() == ["quality_gate", "judge", "quality_gate", "judge", "breaker"]
+    assert shop.models.asked == 2
+    assert shop.untouched()
+
+
+async def test_the_second_incident_escalates_without_a_model_call(shop: Shop) -> None:
+    shop.script(hallucinated, opinion=False)
+    await shop.incident()
+    asked = shop.models.asked
+    outcome = await shop.incident()
+    assert outcome.kind is OutcomeKind.ESCALATED
+    assert shop.models.asked == asked
+    assert shop.defenses()[5:] == ["breaker"]
+    assert len(shop.events(EvidenceGathered)) == 2, "what can be seen is still handed over"
+
+
+async def test_it_acts_again_once_the_window_has_passed(shop: Shop) -> None:
+    shop.script(hallucinated, opinion=False)
+    await shop.incident()
+    shop.clock.advance(Budget().per_target.seconds - 60)
+    assert (await shop.incident()).kind is OutcomeKind.ESCALATED
+    shop.clock.advance(120)
+    shop.script(right)
+    assert (await shop.incident()).kind is OutcomeKind.RESOLVED
+    assert shop.cluster.image("checkout") == GOOD
+
+
+async def test_a_restarted_process_still_finds_the_breaker_open(shop: Shop) -> None:
+    shop.script(hallucinated, opinion=False)
+    await shop.incident()
+    asked = shop.models.asked
+    shop.breaker = Breaker(shop.directory / "breaker.json", shop.clock, Budget())
+    assert (await shop.incident()).kind is OutcomeKind.ESCALATED
+    assert shop.models.asked == asked
+
+
+async def test_the_loop_cap_ends_it_where_the_budget_is_larger(shop: Shop) -> None:
+    shop.script(hallucinated, opinion=False)
+    generous = Budget(per_target=Budget().overall)
+    outcome = await shop.incident(breaker=Breaker(shop.directory / "generous.json", shop.clock, generous))
+    assert outcome.kind is OutcomeKind.ESCALATED
+    assert shop.models.asked == shop.settings.max_reroutes + 1
+    assert shop.defenses()[-1] == "loop_cap"
+    assert shop.untouched()
