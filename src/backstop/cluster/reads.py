@@ -232,9 +232,9 @@ def containers_with_logs(pod: Json) -> list[tuple[str, bool]]:
     found: list[tuple[str, bool]] = []
     for status in [*sequence(pod, "status", "initContainerStatuses"), *sequence(pod, "status", "containerStatuses")]:
         container = text(status, "name")
-        if mapping(status, "state", "running") or mapping(status, "state", "terminated"):
+        if any(objects.dig(status, "state", state) is not None for state in ("running", "terminated")):
             found.append((container, False))
-        if mapping(status, "lastState", "terminated"):
+        if objects.dig(status, "lastState", "terminated") is not None:
             found.append((container, True))
     return found
 
