@@ -333,11 +333,18 @@ def _immutable_meta(meta: Object, before: Object) -> list[Cause]:
 
 
 def _means_something_else(resource: Resource, new: Object, old: Object) -> bool:
-    """Whether the desired state differs, which is what a generation counts. Deployments count annotations too."""
+    """Whether the desired state differs, which is what a generation counts. Deployments count annotations too; the node of a
+    pod is where it went, not what was wanted."""
     if resource is DEPLOYMENTS and new["metadata"].get("annotations") != old["metadata"].get("annotations"):
         return True
-    ignored = {"metadata", "status"}
-    return {k: v for k, v in new.items() if k not in ignored} != {k: v for k, v in old.items() if k not in ignored}
+    return _desired(new) != _desired(old)
+
+
+def _desired(obj: Object) -> Object:
+    wanted = {key: value for key, value in obj.items() if key not in {"metadata", "status"}}
+    if obj.get("kind") == "Pod":
+        wanted["spec"] = {key: value for key, value in obj["spec"].items() if key != "nodeName"}
+    return wanted
 
 
 def _still_in_grace(resource: Resource, obj: Object) -> bool:
