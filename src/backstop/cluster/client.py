@@ -28,6 +28,8 @@ MAX_BYTES: Final = 64 * 2**20
 
 Params = Mapping[str, str | int]
 
+_HEADERS: Final = {"Accept": "application/json, */*", "User-Agent": FIELD_MANAGER}
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -145,7 +147,7 @@ class ClusterClient:
                     path,
                     params=params,
                     content=content,
-                    headers={"Accept": "application/json, */*", **headers},
+                    headers={**_HEADERS, **headers},
                     extensions=extensions,
                 ) as response,
             ):
