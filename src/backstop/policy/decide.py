@@ -78,6 +78,7 @@ def exists(proposed: Proposed) -> Opinion:
         return fails(f"there is no {proposed.action.target.key}")
     if not state.ref.same(proposed.action.target):
         return fails(f"what was observed is {state.ref.key}, not {proposed.action.target.key}")
+    TargetState.model_validate(state.model_dump(warnings="none"))  # raises on what no observation can hold, however it got there
     if not (state.uid and state.resource_version and state.generation >= 1):
         return fails("its uid, resourceVersion or generation is unknown, so a write could not be bound to it")
     return holds(f"it exists, at generation {state.generation}")
