@@ -1,0 +1,55 @@
+"""The images that can be pulled here: a small catalogue of behaviours by tag. Every other name is ErrImagePull."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Image:
+    """One published tag. `program` and `behaviour` are what `workload.py` runs; `port` is where it listens."""
+
+    name: str
+    program: str
+    behaviour: str
+    version: str
+    port: int
+    summary: str
+
+    @property
+    def digest(self) -> str:
+        """What `imageID` says: the same for the same tag, everywhere."""
+        return f"docker.io/{self.name.partition(':')[0]}@sha256:{hashlib.sha256(self.name.encode()).hexdigest()}"
+
+
+def _web(tag: str, behaviour: str, summary: str) -> Image:
+    return Image(f"demo/web:{tag}", "web", behaviour, tag.partition("-")[0], 8080, summary)
+
+
+IMAGES: dict[str, Image] = {
+    image.name: image
+    for image in (
+        _web("1.0", "healthy", "healthy web server; calls UPSTREAM if it is set and answers 502 when that fails"),
+        _web("1.1", "healthy", "the next healthy release"),
+        _web("1.2-errors", "errors", "becomes Ready, answers 500 to every request, one ERROR line each"),
+        _web("1.2-crash", "crash", "says why and exits 1 at start"),
+        _web("1.2-leak", "leak", "allocates until the kubelet kills it at its memory limit (stops at 512 MiB)"),
+        _web("1.2-slow-start", "slow-start", "healthy, but ready only 8 seconds after its start"),
+        _web("1.2-needs-key", "needs-key", "exits 1 with a message unless PAYMENT_KEY is set; healthy with it"),
+        _web("1.2-hang", "hang", "healthy for 2 seconds, then accepts connections and never answers"),
+        Image("demo/db:1.0", "db", "healthy", "1.0", 5432, "healthy database; needs DB_PASSWORD"),
+        Image("demo/db:1.1", "db", "healthy", "1.1", 5432, "the next healthy database"),
+    )
+}
+
+
+def find(name: str) -> Image | None:
+    """The published image that a container's `image` names, or None. A registry prefix of Docker Hub is the same image."""
+    return IMAGES.get(name.removeprefix("docker.io/"))
+
+
+def missing(name: str) -> str:
+    """What the container runtime says of an image that nobody published."""
+    full = name if "." in name.partition("/")[0] else f"docker.io/library/{name}"
+    return f'rpc error: code = NotFound desc = failed to pull and unpack image "{full}": not found'
