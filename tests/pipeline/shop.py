@@ -59,14 +59,14 @@ def probe(evidence: Evidence, service: str = "checkout") -> Fact:
 
 def right(evidence: Evidence) -> Diagnosis:
     """The bad release, and the way back."""
-    change = revision(evidence, current=True)
+    change, number = revision(evidence, current=True), int(str(revision(evidence, current=False).data["number"]))
     return Diagnosis(
         hypothesis="revision 2 of checkout serves errors",
         fault_class=FaultClass.BAD_RELEASE,
         suspect=CHECKOUT,
         change=BlamedChange(fact=change.id, revision=int(str(change.data["number"]))),
         claims=(claim(change, "revision 2 runs"), claim(probe(evidence), "requests to service checkout fail")),
-        action=Rollback(verb="rollback", target=CHECKOUT, to_revision=1),
+        action=Rollback(verb="rollback", target=CHECKOUT, to_revision=number),
         confidence=0.9,
     )
 
