@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING
 
+from backstop.sandbox import quota
 from backstop.sandbox.resources import NAMESPACES, PODS, SERVICEACCOUNTS, SERVICES, Resource
 from backstop.sandbox.status import Cause, bad_value, forbidden, invalid, not_found
 from backstop.sandbox.store import Object
@@ -104,10 +105,16 @@ def _tolerations(spec: Object) -> None:
     spec["tolerations"] = kept
 
 
-def allocate(registry: Registry, resource: Resource, obj: Object) -> None:
-    """Gives a new Service its address and node ports. Raises 422 if the asked one is taken."""
-    if resource is not SERVICES or obj["spec"]["type"] == "ExternalName":
-        return
+def on_valid(registry: Registry, resource: Resource, obj: Object) -> None:
+    """The last word on a new object that is valid and has its name. Raises 403 for a quota, 422 for an address that is taken."""
+    if resource.namespaced:
+        quota.check(registry, resource, obj)
+    if resource is SERVICES and obj["spec"]["type"] != "ExternalName":
+        _allocate(registry, obj)
+
+
+def _allocate(registry: Registry, obj: Object) -> None:
+    """Gives a new Service its address and node ports."""
     spec, meta = obj["spec"], obj["metadata"]
     taken = {s["spec"].get("clusterIP"): s["metadata"]["name"] for s in registry.store.every(SERVICES)}
     asked = spec.get("clusterIP")

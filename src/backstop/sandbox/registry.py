@@ -131,7 +131,7 @@ class Registry:
         self._refuse(resource, new, validation.on_create(resource, new))
         if self.store.get(resource, meta.get("namespace", ""), meta["name"]) is not None:
             raise already_exists(resource, meta["name"])
-        admission.allocate(self, resource, new)
+        admission.on_valid(self, resource, new)
         if not dry_run:
             self._tell(self.store.put(resource, new))
         return dict(clone(new))
@@ -262,7 +262,11 @@ class Registry:
             _keep(meta, before, key)
         meta.pop("managedFields", None)
         meta.pop("selfLink", None)
-        if resource.plural in GENERATIONS and subresource != "status" and _means_something_else(resource, new, old):
+        if (
+            resource.plural in GENERATIONS
+            and subresource not in {"status", "binding"}
+            and _means_something_else(resource, new, old)
+        ):
             meta["generation"] = before.get("generation", 0) + 1
         meta["resourceVersion"] = before["resourceVersion"]
 

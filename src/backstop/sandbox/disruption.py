@@ -1,0 +1,84 @@
+"""The status of PodDisruptionBudgets: how many of their pods are healthy, and how many may go."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from backstop.sandbox.listing import Selector
+from backstop.sandbox.registry import Registry
+from backstop.sandbox.resources import PODDISRUPTIONBUDGETS, PODS, Resource
+from backstop.sandbox.store import Object
+
+
+class DisruptionBudgets:
+    """Watches pods and budgets from construction on; works within the commit that made the work."""
+
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
+        self.stop = registry.subscribe(self._on_change)
+
+    def _on_change(self, change: str, resource: Resource, obj: Object, _old: Object | None) -> None:
+        if resource is PODS:
+            for budget in self._registry.store.every(PODDISRUPTIONBUDGETS, obj["metadata"]["namespace"]):
+                self._settle(budget)
+        elif resource is PODDISRUPTIONBUDGETS and change != "DELETED":
+            self._settle(obj)
+
+    def _settle(self, budget: Object) -> None:
+        current = self._registry.store.get(PODDISRUPTIONBUDGETS, budget["metadata"]["namespace"], budget["metadata"]["name"])
+        if current is None:
+            return
+        status = self._status(current)
+        if status != current.get("status"):
+            where = current["metadata"]["namespace"], current["metadata"]["name"]
+            self._registry.mutate(PODDISRUPTIONBUDGETS, *where, lambda obj: obj.update(status=status), subresource="status")
+
+    def _status(self, budget: Object) -> Object:
+        spec = budget.get("spec") or {}
+        pods = []
+        if spec.get("selector") is not None:
+            chosen = Selector.of(spec["selector"])
+            every = self._registry.store.every(PODS, budget["metadata"]["namespace"])
+            pods = [pod for pod in every if chosen.matches(pod["metadata"].get("labels"))]
+        expected, healthy = len(pods), sum(map(_healthy, pods))
+        wanted = _wanted(spec, expected)
+        allowed = max(0, healthy - wanted) if expected else 0
+        return {
+            "conditions": [self._condition(budget, allowed)],
+            "currentHealthy": healthy,
+            "desiredHealthy": wanted,
+            "disruptionsAllowed": allowed,
+            "expectedPods": expected,
+            "observedGeneration": budget["metadata"].get("generation", 1),
+        }
+
+    def _condition(self, budget: Object, allowed: int) -> Object:
+        condition: dict[str, Any] = {
+            "type": "DisruptionAllowed",
+            "status": "True" if allowed else "False",
+            "reason": "SufficientPods" if allowed else "InsufficientPods",
+            "message": "",
+            "observedGeneration": budget["metadata"].get("generation", 1),
+        }
+        before = ((budget.get("status") or {}).get("conditions") or [{}])[0]
+        same = before.get("status") == condition["status"]
+        return condition | {"lastTransitionTime": before["lastTransitionTime"] if same else self._registry.timestamp()}
+
+
+def _healthy(pod: Object) -> bool:
+    conditions = (pod.get("status") or {}).get("conditions") or ()
+    ready = any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
+    return ready and "deletionTimestamp" not in pod["metadata"]
+
+
+def _wanted(spec: Object, expected: int) -> int:
+    """How many pods must stay healthy. Shares are rounded up, as the real controller does."""
+    if spec.get("maxUnavailable") is not None:
+        return max(0, expected - _share(spec["maxUnavailable"], expected))
+    return _share(spec.get("minAvailable", 0), expected)
+
+
+def _share(value: int | str, expected: int) -> int:
+    if isinstance(value, int):
+        return value
+    return -(-expected * int(value.rstrip("%")) // 100)
