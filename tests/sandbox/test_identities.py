@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests.sandbox.live_api import MERGE, LiveApi, deployment
 
 from backstop.sandbox import bootstrap
 from backstop.sandbox.resources import DEPLOYMENTS, RESOURCES, Resource
+from tests.sandbox.live_api import MERGE, LiveApi, deployment
 
 CHANGE = {"metadata": {"annotations": {"touched": "yes"}}}
 SHOP = "/apis/apps/v1/namespaces/shop/deployments"

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from tests.sandbox.live_api import LiveApi
 
 from backstop.sandbox import bootstrap
+from tests.sandbox.live_api import LiveApi
 
 pytestmark = pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl is not installed on this machine")
 DEADLINE_SECONDS = 60
