@@ -180,7 +180,7 @@ async def test_logs_and_proxies_are_handed_on(live: LiveApi) -> None:
 
 
 async def test_eviction_spends_a_disruption_budget(live: LiveApi) -> None:
-    from backstop.sandbox.disruption import DisruptionBudgets
+    from backstop.sandbox.controllers.budgets import DisruptionBudgets
 
     DisruptionBudgets(live.registry)
     running = {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}

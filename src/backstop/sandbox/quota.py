@@ -62,31 +62,11 @@ def check(registry: Registry, resource: Resource, obj: Object) -> None:
         over = [name for name in sorted(asked) if have[name] + asked[name] > hard[name]]
         if over:
             parts = (("requested", asked), ("used", have), ("limited", hard))
-            said = (f"{word}: " + ",".join(f"{name}={_text(amounts[name])}" for name in over) for word, amounts in parts)
+            said = (f"{word}: " + ",".join(f"{name}={text(amounts[name])}" for name in over) for word, amounts in parts)
             raise forbidden(resource, meta["name"], f"exceeded quota: {quota['metadata']['name']}, {', '.join(said)}")
 
 
-def _text(amount: Fraction) -> str:
+def text(amount: Fraction) -> str:
+    """An amount as a quantity."""
     whole = str(amount.numerator) if amount.denominator == 1 else f"{int(amount * 1000)}m"
     return quantities.canonical(whole)
-
-
-class QuotaStatus:
-    """Keeps `status.used` of every quota. Watches the registry from construction on."""
-
-    def __init__(self, registry: Registry) -> None:
-        self._registry = registry
-        self.stop = registry.subscribe(self._on_change)
-
-    def _on_change(self, change: str, resource: Resource, obj: Object, _old: Object | None) -> None:
-        if resource.namespaced and (resource is not RESOURCEQUOTAS or change != "DELETED"):
-            for quota in self._registry.store.every(RESOURCEQUOTAS, obj["metadata"]["namespace"]):
-                self._count(quota)
-
-    def _count(self, quota: Object) -> None:
-        hard = (quota.get("spec") or {}).get("hard") or {}
-        amounts = used(self._registry, quota["metadata"]["namespace"], list(hard))
-        status = {"hard": hard, "used": {name: _text(amount) for name, amount in amounts.items()}}
-        if quota.get("status") != status:
-            where = quota["metadata"]["namespace"], quota["metadata"]["name"]
-            self._registry.mutate(RESOURCEQUOTAS, *where, lambda obj: obj.update(status=status), subresource="status")

@@ -1,17 +1,43 @@
-"""The status of PodDisruptionBudgets: how many of their pods are healthy, and how many may go."""
+"""The status of ResourceQuotas and PodDisruptionBudgets: what is used, how many pods are healthy, how many may go.
+
+Both watch the registry from construction on and work within the commit that made the work, so that nothing is refused, and no
+eviction allowed, on a figure that is out of date.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
+from backstop.sandbox import quota
 from backstop.sandbox.listing import Selector
 from backstop.sandbox.registry import Registry
-from backstop.sandbox.resources import PODDISRUPTIONBUDGETS, PODS, Resource
+from backstop.sandbox.resources import PODDISRUPTIONBUDGETS, PODS, RESOURCEQUOTAS, Resource
 from backstop.sandbox.store import Object
 
 
+class QuotaStatus:
+    """Keeps `status.used` of every quota."""
+
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
+        self.stop = registry.subscribe(self._on_change)
+
+    def _on_change(self, change: str, resource: Resource, obj: Object, _old: Object | None) -> None:
+        if resource.namespaced and (resource is not RESOURCEQUOTAS or change != "DELETED"):
+            for found in self._registry.store.every(RESOURCEQUOTAS, obj["metadata"]["namespace"]):
+                self._count(found)
+
+    def _count(self, found: Object) -> None:
+        hard = (found.get("spec") or {}).get("hard") or {}
+        amounts = quota.used(self._registry, found["metadata"]["namespace"], list(hard))
+        status = {"hard": hard, "used": {name: quota.text(amount) for name, amount in amounts.items()}}
+        if found.get("status") != status:
+            where = found["metadata"]["namespace"], found["metadata"]["name"]
+            self._registry.mutate(RESOURCEQUOTAS, *where, lambda obj: obj.update(status=status), subresource="status")
+
+
 class DisruptionBudgets:
-    """Watches pods and budgets from construction on; works within the commit that made the work."""
+    """Keeps the status of every budget, on every change of a pod or of the budget itself."""
 
     def __init__(self, registry: Registry) -> None:
         self._registry = registry

@@ -1,0 +1,48 @@
+"""What the embedded cluster does not do, or does otherwise than a real one. `backstop sandbox --limits` prints it.
+
+Checked against the recorded answers of a Kubernetes 1.36 API server; a case that still differs is named in `golden`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """One known difference. `area` groups them; `golden` names the recorded cases that show it."""
+
+    area: str
+    what: str
+    golden: tuple[str, ...] = ()
+
+
+LIMITS: tuple[Limit, ...] = (
+    Limit("storage", "Everything is in memory: a cluster that ends is gone, and a watch may lag 4096 changes behind, not minutes."),
+    Limit("storage", "One API server, one node, no etcd, no leader election, no aggregation, no custom resources."),
+    Limit("api", "Server-side apply (application/apply-patch+yaml) answers 415; there are no managedFields."),
+    Limit("api", "Responses are JSON or YAML, never protobuf; requests may be JSON, YAML or protobuf."),
+    Limit(
+        "api",
+        "406 names the media types that are really available, so protobuf is missing from its list.",
+        ("05-errors/not-acceptable",),
+    ),
+    Limit("api", "exec, attach, port-forward, cp, debug (ephemeral containers) and pod resize are not served."),
+    Limit("api", "A duplicate key in a JSON body is not warned about: the last one counts."),
+    Limit("api", "OpenAPI v3 has types but no descriptions; OpenAPI v2 is an empty document.", ("12-server/explain",)),
+    Limit("api", "A list that asks for a version ahead of the newest is refused at once instead of after three seconds."),
+    Limit("admission", "No webhooks and no ValidatingAdmissionPolicy; LimitRanges, PriorityClasses and HPAs have no effect."),
+    Limit("admission", "Quotas count objects and the cpu and memory of containers; scopes and storage are ignored."),
+    Limit("controllers", "No StatefulSet, DaemonSet, Job, CronJob or HPA controller: such objects are stored and nothing happens."),
+    Limit("controllers", "No preemption, affinity, topology spread or volumes in scheduling."),
+    Limit(
+        "kubelet",
+        "A container is a process of this machine, without isolation: no namespaces, no cgroup, no image, no volume mounts.",
+    ),
+    Limit("kubelet", "Memory is measured and enforced (OOMKilled); cpu limits are only counted by the scheduler."),
+    Limit("network", "Pod and Service addresses are labels: traffic goes through one router over loopback, by Service name."),
+    Limit("network", "A Service without a ready endpoint answers 503 through the router instead of refusing the connection."),
+    Limit(
+        "access", "Authentication is by bearer token only; no client certificates, no OIDC, no bound object references in tokens."
+    ),
+)
