@@ -14,7 +14,7 @@ Behaviour = dict[str, Any]
 
 COMPETENT: Behaviour = {"do": "competent", "source": "emulated"}
 BLAME_DEPENDENCY: Behaviour = {"do": "blame_dependency", "source": "injected"}
-RATE_LIMITED: Behaviour = {"do": "rate_limited", "source": "injected"}
+RATE_LIMITED: Behaviour = {"do": "http_429", "retry_after": 30, "source": "injected"}
 
 MODEL_SCRIPTS: dict[str, dict[str, list[Behaviour]]] = {
     "competent": {},

@@ -1,0 +1,149 @@
+"""One agent's world: its cluster, the API fault proxy in front of it, the agent, and for Backstop the executor. All separate processes."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any, Literal
+
+from backstop.records import Alert
+from backstop.scenarios.kube import Kube
+from backstop.scenarios.process import Child, ChildGone
+
+LaneName = Literal["naive", "backstop"]
+
+START_SECONDS = 60.0
+CLOSE_SECONDS = 120.0
+
+USERS = {
+    "naive": frozenset({"system:serviceaccount:backstop:naive"}),
+    "backstop": frozenset({"system:serviceaccount:backstop:investigator", "system:serviceaccount:backstop:executor"}),
+}
+"""Whose requests in the audit log are the agent's."""
+
+MODULES = {"naive": "backstop.naive", "backstop": "backstop.pipeline"}
+
+
+class Lane:
+    """Starts and stops the processes of one lane. `scratch` is a short temporary path, `record` is kept."""
+
+    def __init__(self, name: LaneName, scratch: Path, record: Path, seed: int) -> None:
+        self.name = name
+        self.seed = seed
+        self.record = record
+        self.events = record / "events.jsonl"
+        self._scratch = scratch
+        self._children: list[Child] = []
+
+    @property
+    def users(self) -> frozenset[str]:
+        return USERS[self.name]
+
+    async def start_cluster(self) -> None:
+        """The cluster, and the proxy in front of it. Afterwards `kube` is the supervisor's own admin access, past the proxy."""
+        state = self._scratch / "cluster"
+        state.mkdir(parents=True)
+        sandbox = await self._start(
+            "cluster", "backstop.sandbox", "--state", state, "--seed", str(self.seed), "--until-stdin-closes"
+        )
+        self._cluster = await sandbox.read(START_SECONDS)
+        self.audit_log = Path(self._cluster["audit_log"])
+        self.admin = Path(self._cluster["kubeconfigs"]["admin"])
+        self.kube = Kube(self.admin)
+        await self.kube.__aenter__()
+        await self._start_proxy(state)
+
+    async def start_agent(self, models_url: str) -> None:
+        """The agent, warmed up: it only waits for an alert."""
+        config: dict[str, Any] = {
+            "kubeconfig": str(self._proxied("investigator" if self.name == "backstop" else "naive")),
+            "context": None,
+            "models_url": models_url,
+            "api_key": f"lane-{self.name}",
+            "lane": self.name,
+            "executor_socket": None,
+            "record": str(self.events),
+            "state": str(self._scratch / "agent"),
+            "seed": self.seed,
+            "settings": {},
+        }
+        if self.name == "backstop":
+            config["executor_socket"] = await self._start_executor()
+        (self._scratch / "agent").mkdir()
+        file = self._scratch / "agent.json"
+        file.write_text(json.dumps(config), encoding="utf-8")
+        self.agent = await self._start("agent", MODULES[self.name], "--config", file)
+        await self.agent.read(START_SECONDS)
+
+    async def inject(self, rules: list[dict[str, Any]]) -> None:
+        """Hands the fault proxy its rules, and returns when they are in force."""
+        await self._proxy.tell({"rules": rules})
+        answer = await self._proxy.read(START_SECONDS)
+        if "error" in answer:
+            raise ChildGone(f"the fault proxy refused its rules: {answer['error']}")
+
+    async def faults_fired(self) -> AsyncIterator[dict[str, Any]]:
+        """What the fault proxy did, as it does it; ends with the proxy."""
+        while True:
+            try:
+                message = await self._proxy.read(None)
+            except ChildGone:
+                return
+            if "fired" in message:
+                yield message["fired"]
+
+    async def advance(self, seconds: float) -> None:
+        """Moves the agent's clock."""
+        await self.agent.tell({"advance": seconds})
+
+    async def work(self, alert: Alert) -> dict[str, Any] | None:
+        """Hands the agent an alert; how it says the incident ended, or None if it died of it."""
+        await self.agent.tell_bytes(b'{"alert":' + alert.model_dump_json().encode() + b"}\n")
+        try:
+            async with asyncio.timeout(CLOSE_SECONDS):
+                while "closed" not in (message := await self.agent.read(CLOSE_SECONDS)):
+                    pass
+        except (ChildGone, TimeoutError):
+            return None
+        closed: dict[str, Any] = message["closed"]
+        return closed
+
+    async def stop(self) -> None:
+        """Ends every process of the lane, the youngest first, and keeps the audit log."""
+        if hasattr(self, "kube"):
+            await self.kube.__aexit__(None, None, None)
+        for child in reversed(self._children):
+            await child.stop()
+        if hasattr(self, "audit_log") and self.audit_log.exists():
+            shutil.copyfile(self.audit_log, self.record / "audit.jsonl")
+
+    async def _start_proxy(self, state: Path) -> None:
+        arguments: list[str | Path] = ["--cert", _find(state, "server.crt"), "--key", _find(state, "server.key")]
+        for identity in ("investigator", "executor", "naive"):
+            arguments += ["--kubeconfig", self._cluster["kubeconfigs"][identity], "--out", self._proxied(identity)]
+        self._proxy = await self._start("proxy", "backstop.sandbox.fault_proxy", *arguments)
+        await self._proxy.read(START_SECONDS)
+
+    async def _start_executor(self) -> str:
+        socket = self._scratch / "executor.sock"
+        executor = await self._start(
+            "executor", "backstop.executor", "--kubeconfig", self._proxied("executor"), "--policy", "default",
+            "--socket", socket, "--state", self._scratch / "snapshots",
+        )  # fmt: skip
+        await executor.read(START_SECONDS)
+        return str(socket)
+
+    def _proxied(self, identity: str) -> Path:
+        return self._scratch / f"{identity}.kubeconfig"
+
+    async def _start(self, name: str, module: str, *arguments: str | Path) -> Child:
+        child = await Child.start(f"{self.name} {name}", module, *arguments, log=self.record / f"{name}.log")
+        self._children.append(child)
+        return child
+
+
+def _find(state: Path, name: str) -> Path:
+    return next(state.rglob(name))
