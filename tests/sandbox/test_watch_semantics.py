@@ -86,11 +86,22 @@ async def test_a_forgotten_version_is_410_in_the_stream_and_in_a_list(tmp_path: 
         await live.stop()
 
 
-async def test_a_client_that_leaves_takes_its_watch_along_and_a_stop_ends_the_rest(live: LiveApi) -> None:
+async def test_a_stopping_server_ends_its_watches(live: LiveApi) -> None:
     headers = {"Authorization": f"Bearer {live.tokens['admin']}"}
     reply = await live.session.get(f"{CONFIGMAPS}?watch=true", headers=headers)
     await live.server.stop()
     assert await reply.content.read() == b""
+
+
+async def test_a_client_that_leaves_takes_its_watch_along(live: LiveApi) -> None:
+    headers = {"Authorization": f"Bearer {live.tokens['admin']}"}
+    reply = await live.session.get(f"{CONFIGMAPS}?watch=true", headers=headers)
+    listening = live.registry.listeners
+    reply.close()
+    async with asyncio.timeout(5):
+        while live.registry.listeners == listening:  # noqa: ASYNC110  a subscription that ends has no event of its own
+            await asyncio.sleep(0.01)
+    assert live.audited()[-1]["responseStatus"]["code"] == 200
 
 
 async def test_pages_show_one_moment_even_if_the_world_moves_on(live: LiveApi) -> None:

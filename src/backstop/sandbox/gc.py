@@ -6,7 +6,7 @@ Orphan: dependents lose the reference first.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from backstop.sandbox.deletion import FOREGROUND, ORPHAN
 from backstop.sandbox.registry import Registry
@@ -139,7 +139,7 @@ class GarbageCollector:
 
         self._change(resource, obj, remove)
 
-    def _change(self, resource: Resource, obj: Object, change: object) -> None:
+    def _change(self, resource: Resource, obj: Object, change: Callable[[Object], None]) -> None:
         meta = obj["metadata"]
         if self._registry.store.get(resource, meta.get("namespace", ""), meta["name"]) is not None:
-            self._registry.mutate(resource, meta.get("namespace", ""), meta["name"], change)  # type: ignore[arg-type]
+            self._registry.mutate(resource, meta.get("namespace", ""), meta["name"], change)

@@ -106,6 +106,11 @@ class Registry:
 
         return end
 
+    @property
+    def listeners(self) -> int:
+        """How many subscriptions there are."""
+        return len(self._subscribers)
+
     # Writing
 
     def create(self, resource: Resource, namespace: str, obj: Object, *, dry_run: bool = False) -> Object:

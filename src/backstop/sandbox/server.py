@@ -8,6 +8,7 @@ await server.stop()
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 from collections.abc import Callable, Mapping
@@ -50,6 +51,7 @@ LOG = logging.getLogger(__name__)
 HEALTH = frozenset(("/livez", "/readyz", "/healthz"))
 ON_ONE = frozenset(("get", "update", "patch", "delete"))
 SHUTDOWN_SECONDS = 1.0
+CLIENT_WENT_AWAY = 499
 
 
 class ApiServer:
@@ -74,7 +76,9 @@ class ApiServer:
         What happened before is not history: a watch from an older version is told 410, as by a server that restarted.
         """
         self._registry.store.compact()
-        self._runner = web.ServerRunner(web.Server(self.handle, access_log=None), shutdown_timeout=SHUTDOWN_SECONDS)
+        self._runner = web.ServerRunner(
+            web.Server(self.handle, access_log=None, handler_cancellation=True), shutdown_timeout=SHUTDOWN_SECONDS
+        )
         await self._runner.setup()
         site = web.TCPSite(self._runner, host, port, ssl_context=certificates.server_context(), backlog=512)
         await site.start()
@@ -107,6 +111,9 @@ class ApiServer:
             response = await self._admitted(request, asked, values, query, entry, headers)
         except StatusError as error:
             response = self._respond(http_answer.refusal(error), entry, headers)
+        except asyncio.CancelledError:
+            entry.code = entry.code or CLIENT_WENT_AWAY
+            raise
         except Exception as error:  # the boundary of the process: a bug of ours is a 500, not a dead connection
             LOG.exception("request %s failed", entry.audit_id)
             response = self._respond(http_answer.refusal(internal(str(error))), entry, headers)
@@ -134,7 +141,7 @@ class ApiServer:
             if asked.served:
                 raise no_such_endpoint()
             return self._respond(http_answer.not_found_page(), entry, headers)
-        if stream := await self._stream(request, asked.resource, asked, query, headers):
+        if stream := await self._stream(request, asked.resource, asked, query, entry, headers):
             entry.code = stream.status
             return stream
         body = await _body(request)
@@ -161,6 +168,7 @@ class ApiServer:
         resource: Resource,
         asked: Asked,
         query: Mapping[str, str],
+        entry: Entry,
         headers: dict[str, str],
     ) -> web.StreamResponse | None:
         """The answer if it is a stream, else None."""
@@ -174,6 +182,7 @@ class ApiServer:
         if asked.verb == "watch":
             shape = negotiate(request.headers.get("Accept", ""))
             watch = self._reads.watch(resource, asked, query)
+            entry.code = 200
             return await self._streams.watch(request, resource, watch, shape, query, headers)
         return None
 
