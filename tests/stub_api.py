@@ -41,6 +41,7 @@ class StubApi:
         self.requests: list[tuple[str, str, str]] = []  # method, path with query, audit id
         self.faults: list[str] = []  # for the next PATCHes, in order; see `_patched`
         self.refuse: set[str] = set()  # kinds that answer 403
+        self.writable = {"checkout"}  # the deployments that the writer may patch
         self.before_patch: Callable[[], None] | None = None
         self.after_patch: Callable[[], None] | None = None
         self.patching = asyncio.Event()  # a PATCH has arrived that will hang
@@ -175,7 +176,7 @@ class StubApi:
             return self._proxied(parts[5].split(":")[0], audit)
         at = parts.index("namespaces") + 2
         kind, name = parts[at], parts[at + 1] if len(parts) > at + 1 else ""
-        allowed = request.method == "GET" or (token == WRITER and kind == "deployments" and name == "checkout")
+        allowed = request.method == "GET" or (token == WRITER and kind == "deployments" and name in self.writable)
         if not allowed or kind in self.refuse:
             return _status(403, "Forbidden", f'{kind} "{name}" is forbidden', audit)
         if request.method == "PATCH":
