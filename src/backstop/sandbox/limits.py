@@ -43,6 +43,11 @@ LIMITS: tuple[Limit, ...] = (
     Limit("network", "Pod and Service addresses are labels: traffic goes through one router over loopback, by Service name."),
     Limit("network", "A Service without a ready endpoint answers 503 through the router instead of refusing the connection."),
     Limit(
+        "api",
+        "Events are served in the core group only, not in events.k8s.io; autoscaling in v2 only, so `kubectl autoscale` fails.",
+    ),
+    Limit("access", "ClusterRoles do not aggregate; admin, edit and view are fixed lists over the kinds that are served."),
+    Limit(
         "access", "Authentication is by bearer token only; no client certificates, no OIDC, no bound object references in tokens."
     ),
 )
