@@ -40,16 +40,16 @@ class AuditLog:
     def __init__(self, path: Path, clock: Clock, seed: int | str) -> None:
         self._file = path.open("a", buffering=1, encoding="utf-8")
         self._clock = clock
-        self._seed = seed
+        self._origin = f"{seed}/{path}/{clock.now().isoformat()}"
         self._count = 0
 
     def close(self) -> None:
         self._file.close()
 
     def new_id(self) -> str:
-        """The audit id of the next request."""
+        """The audit id of the next request; no other cluster has it, not even one of the same seed."""
         self._count += 1
-        return str(uuid.UUID(bytes=hashlib.sha256(f"{self._seed}/audit/{self._count}".encode()).digest()[:16], version=4))
+        return str(uuid.UUID(bytes=hashlib.sha256(f"{self._origin}/{self._count}".encode()).digest()[:16], version=4))
 
     def now(self) -> str:
         """The time of day in microseconds, as entries carry it."""

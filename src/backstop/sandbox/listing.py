@@ -15,6 +15,7 @@ from backstop.sandbox.status import StatusError, bad_request
 from backstop.sandbox.store import Key, Object
 
 OPERATORS = "in, notin, =, ==, !=, gt, lt"
+NAMED_OPERATORS = {"In": "in", "NotIn": "notin", "Exists": "exists", "DoesNotExist": "absent"}
 _WORD = re.compile(r"\s*(==|!=|=|!|\(|\)|,|<|>|[^\s=!(),<>]+)")
 
 
@@ -68,9 +69,8 @@ class Selector:
         """A LabelSelector object: `matchLabels` and `matchExpressions`. `None` and `{}` select everything: ask first."""
         given = selector or {}
         wanted = [Requirement(key, "in", frozenset((value,))) for key, value in (given.get("matchLabels") or {}).items()]
-        names = {"In": "in", "NotIn": "notin", "Exists": "exists", "DoesNotExist": "absent"}
         wanted += [
-            Requirement(rule["key"], names[rule["operator"]], frozenset(rule.get("values") or ()))
+            Requirement(rule["key"], NAMED_OPERATORS[rule["operator"]], frozenset(rule.get("values") or ()))
             for rule in given.get("matchExpressions") or ()
         ]
         return cls(tuple(wanted))

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from backstop.sandbox.listing import Selector
+from backstop.sandbox.listing import NAMED_OPERATORS, Selector
 from backstop.sandbox.resources import PODS, Resource
 from backstop.sandbox.status import Cause, bad_value, duplicate, forbidden_field, not_supported, required
 from backstop.sandbox.store import Object
@@ -65,6 +65,8 @@ def _workload(obj: Object) -> list[Cause]:
         causes.append(required("spec.selector"))
     elif not selector.get("matchLabels") and not selector.get("matchExpressions"):
         causes.append(bad_value("spec.selector", selector, "empty selector is invalid for deployment"))
+    elif wrong := label_selector("spec.selector", selector):
+        return causes + wrong
     template = spec["template"]
     given = (template.get("metadata") or {}).get("labels")
     if selector is None or not Selector.of(selector).matches(given):
@@ -74,6 +76,22 @@ def _workload(obj: Object) -> list[Cause]:
     policy = template["spec"].get("restartPolicy", "Always")
     if policy != "Always":
         causes.append(not_supported("spec.template.spec.restartPolicy", policy, ["Always"]))
+    return causes
+
+
+def label_selector(path: str, selector: Object) -> list[Cause]:
+    """The labels and expressions of a LabelSelector."""
+    causes = label_map(f"{path}.matchLabels", selector.get("matchLabels"))
+    for i, rule in enumerate(selector.get("matchExpressions") or ()):
+        where, operator = f"{path}.matchExpressions[{i}]", rule.get("operator", "")
+        if operator not in NAMED_OPERATORS:
+            causes.append(bad_value(f"{where}.operator", operator, "not a valid selector operator"))
+        elif operator in {"In", "NotIn"} and not rule.get("values"):
+            causes.append(required(f"{where}.values", "must be specified when `operator` is 'In' or 'NotIn'"))
+        elif operator in {"Exists", "DoesNotExist"} and rule.get("values"):
+            why = "may not be specified when `operator` is 'Exists' or 'DoesNotExist'"
+            causes.append(forbidden_field(f"{where}.values", why))
+        causes += label_map(where, {rule.get("key", ""): ""})
     return causes
 
 
@@ -215,9 +233,13 @@ def _binding(obj: Object) -> list[Cause]:
 
 def _budget(obj: Object) -> list[Cause]:
     spec = obj.get("spec") or {}
+    causes = label_selector("spec.selector", spec.get("selector") or {})
+    for name in ("minAvailable", "maxUnavailable"):
+        if spec.get(name) is not None:
+            causes += _share(f"spec.{name}", spec[name])
     if spec.get("minAvailable") is not None and spec.get("maxUnavailable") is not None:
-        return [bad_value("spec", spec, "minAvailable and maxUnavailable cannot be both set")]
-    return []
+        causes.append(bad_value("spec", spec, "minAvailable and maxUnavailable cannot be both set"))
+    return causes
 
 
 RBAC = "rbac.authorization.k8s.io"
