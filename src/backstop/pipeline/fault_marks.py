@@ -71,7 +71,7 @@ def _at_zero(grounds: Grounds, suspect: WorkloadRef) -> list[str]:
 
 
 def _unchanged(grounds: Grounds, suspect: WorkloadRef) -> list[str]:
-    """Stuck means: unwell, and no release shortly before, which would explain it better."""
+    """Stuck means: unwell, and neither a release shortly before nor a dependency that is down, which would explain it better."""
     revisions = _kind(grounds, suspect, FactKind.REVISION)
     current = [fact for fact in revisions if fact.data["current"] is True]
     if len(current) != 1:
@@ -80,7 +80,8 @@ def _unchanged(grounds: Grounds, suspect: WorkloadRef) -> list[str]:
     first = all(fact is current[0] for fact in revisions)
     if not first and changed > grounds.evidence.alert.started_at - _RECENT:
         return []
-    return _unwell(grounds, suspect)
+    others = [fact_id for fact_id in _dependency(grounds, suspect) if fact_id not in _unwell(grounds, suspect)]
+    return [] if others else _unwell(grounds, suspect)
 
 
 def _dependency(grounds: Grounds, suspect: WorkloadRef) -> list[str]:

@@ -63,7 +63,7 @@ class Grounds:
 
     def _has_all_pods(self, workload: WorkloadRef) -> bool:
         seen = sum(fact.kind is FactKind.POD for fact in self.facts_of(workload))
-        totals = [_number(fact.data["total"]) for fact in self.evidence.about(workload, FactKind.WORKLOAD)]
+        totals = [whole(fact.data["total"]) for fact in self.evidence.about(workload, FactKind.WORKLOAD)]
         return len(totals) == 1 and seen >= totals[0]
 
     def services_of(self, workload: WorkloadRef) -> tuple[str, ...]:
@@ -119,15 +119,13 @@ def symptom(fact: Fact) -> bool:
     data: dict[str, Any] = fact.data
     match fact.kind:
         case FactKind.WORKLOAD:
-            return (
-                _flag(data["unhealthy"]) or _number(data["available"]) < _number(data["desired"]) or _number(data["desired"]) == 0
-            )
+            return _flag(data["unhealthy"]) or whole(data["available"]) < whole(data["desired"]) or whole(data["desired"]) == 0
         case FactKind.POD:
             return not _flag(data["ready"]) or bool(data["waiting_reason"]) or bool(data["terminated_reason"])
         case FactKind.PROBE:
             return not _flag(data["ok"])
         case FactKind.LOG | FactKind.LOG_PREVIOUS:
-            return _number(data["errors"]) > 0
+            return whole(data["errors"]) > 0
     return False
 
 
@@ -137,7 +135,8 @@ def _flag(value: Any) -> bool:
     return value
 
 
-def _number(value: Any) -> int:
+def whole(value: Any) -> int:
+    """A whole number as the evidence's data holds it. Raises TypeError on anything else."""
     if isinstance(value, bool) or not isinstance(value, int):
         raise TypeError(f"{value!r} is not a whole number")
     return value

@@ -13,8 +13,21 @@ from typing import Final
 
 from backstop.checks import Opinion, Rule, evaluate, fails, holds
 from backstop.pipeline.fault_marks import mark_shown
-from backstop.pipeline.grounds import Grounds, symptom
-from backstop.records import Diagnosis, Evidence, Fact, FactKind, FaultClass, NoAction, Rollback, Verdict
+from backstop.pipeline.grounds import Grounds, symptom, whole
+from backstop.records import (
+    Diagnosis,
+    Evidence,
+    Fact,
+    FactKind,
+    FaultClass,
+    NoAction,
+    Restart,
+    Rollback,
+    Scale,
+    SetResources,
+    Verdict,
+    action_key,
+)
 
 NOTHING_TO_JUDGE: Final = "Q-FACTS-EXIST"
 """If this rule failed there are no facts to put before a judge."""
@@ -170,7 +183,21 @@ def action_fits(subject: Subject) -> Opinion:
         return fails(f"it blames {diagnosis.suspect.key} and would write to {action.target.key}")
     if isinstance(action, Rollback):
         return _rollback_fits(subject, action)
+    if not _helps(action, fault, _desired(subject)):
+        return fails(f"{action_key(action)} cannot repair {fault}, with {_desired(subject)} replicas asked for now")
     return holds(f"{action.verb} can repair {fault} of {diagnosis.suspect.key}")
+
+
+def _desired(subject: Subject) -> int:
+    (state,) = subject.evidence.about(subject.diagnosis.suspect, FactKind.WORKLOAD)
+    return whole(state.data["desired"])
+
+
+def _helps(action: Restart | Scale | SetResources, fault: FaultClass, desired: int) -> bool:
+    """Too few want more, too many for the nodes want fewer, and where there is nothing there is nothing to restart."""
+    if isinstance(action, Scale):
+        return 1 <= action.replicas < desired if fault is FaultClass.UNSCHEDULABLE else action.replicas > desired
+    return desired >= 1
 
 
 def _rollback_fits(subject: Subject, action: Rollback) -> Opinion:

@@ -48,7 +48,8 @@ def judge_recovery(series: Sequence[Health], expected: Expectation) -> Judgement
     verdict = Verdict(stage="verify", checks=evaluate(RULES, window))
     if verdict.passed:
         return Judgement("recovered", verdict)
-    return Judgement("worse" if _worse(_tail(series, expected, expected.worse_seconds)) else "waiting", verdict)
+    worse = evaluate((IS_WORSE,), _tail(series, expected, expected.worse_seconds))  # if that cannot be told, the deadline decides
+    return Judgement("worse" if worse[0].passed else "waiting", verdict)
 
 
 def _tail(series: Sequence[Health], expected: Expectation, seconds: float) -> _Window:
@@ -89,7 +90,9 @@ def target_up(window: _Window) -> Opinion:
 def rolled_out(workload: WorkloadHealth) -> bool:
     """All of what is asked for is there, is new, is available, and nothing else is left."""
     return (
-        workload.observed and workload.available >= workload.desired >= 1 and workload.updated >= workload.desired >= workload.total
+        workload.observed is True
+        and workload.available >= workload.desired >= 1
+        and workload.updated >= workload.desired >= workload.total
     )
 
 
@@ -135,17 +138,17 @@ def _answers(rate: float | None, limit: float) -> bool:
     return rate is not None and rate <= limit
 
 
-def _worse(window: _Window) -> bool:
+def worse(window: _Window) -> Opinion:
     """Harm, or more errors than before, in every measurement for long enough, with the target's own rollout over: while that is
     still going on, requests may fail that will be answered afterwards."""
-    if not window.whole or not window.samples:
-        return False
     expected = window.expected
     up = [sample.workload(expected.target) for sample in window.samples]
-    if not all(workload is not None and rolled_out(workload) for workload in up):
-        return False
+    if not (window.whole and up and all(workload is not None and rolled_out(workload) for workload in up)):
+        return fails("it is too early to tell")
     harmed = all(any(True for _ in _harm(sample, expected)) for sample in window.samples)
-    return harmed or any(_more_errors(window, service) for service in expected.services)
+    if harmed or any(_more_errors(window, service) for service in expected.services):
+        return holds("it is worse than before")
+    return fails("it is not worse than before")
 
 
 def _more_errors(window: _Window, service: str) -> bool:
@@ -181,6 +184,8 @@ RULES: Final[tuple[Rule[_Window], ...]] = (
     Rule("V-ERROR-RATE", error_rate_low),
     Rule("V-NOTHING-HARMED", nothing_harmed),
 )
+
+IS_WORSE: Final[Rule[_Window]] = Rule("V-WORSE", worse)
 
 SNAPSHOT_RULES: Final[tuple[Rule[_Window], ...]] = (
     Rule("V-NOTHING-UNKNOWN", nothing_unknown),
