@@ -34,6 +34,10 @@ class Certificates:
         context.load_cert_chain(self.certificate, self.key)
         return context
 
+    def client_context(self) -> ssl.SSLContext:
+        """What trusts this cluster, and nobody else."""
+        return ssl.create_default_context(cafile=str(self.ca))
+
 
 def make(directory: Path, now: datetime) -> Certificates:
     """Makes a CA and a server certificate for loopback, and writes `ca.crt`, `server.crt` and `server.key` into `directory`."""
