@@ -1,8 +1,7 @@
-"""`python -m backstop.sandbox --state DIR --seed N`: one embedded cluster as a process.
+"""`python -m backstop.sandbox --state DIR --seed N`: one embedded cluster as a process of its own.
 
-Prints one JSON line on standard output as soon as the API answers (see `cluster.Access`), and runs until SIGTERM, SIGINT or,
-with `--until-stdin-closes`, until standard input ends, which it does however the process at its other end dies.
-Exits 2 with one sentence if it cannot start.
+When the API answers it prints one JSON line: server, ca, kubeconfigs, tokens, audit_log. Then it runs until SIGTERM, SIGINT
+or, with --until-stdin-closes, until the other end of its standard input is gone. Everything it writes is under DIR.
 """
 
 from __future__ import annotations
@@ -13,58 +12,65 @@ import json
 import os
 import signal
 import sys
-import threading
 from pathlib import Path
 
-from backstop.sandbox.cluster import EmbeddedCluster
+from backstop.clock import SystemClock
+from backstop.sandbox.runtime import Runtime
 
 
-def main() -> int:
-    """Runs it. Answers the exit code."""
+def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m backstop.sandbox", description="One embedded Kubernetes cluster.")
-    parser.add_argument("--state", type=Path, required=True, help="directory for its files; made if it does not exist")
-    parser.add_argument("--seed", type=int, default=7, help="names of pods, uids and audit ids follow from it")
-    parser.add_argument("--port", type=int, default=0, help="of the API server; 0 takes one that is free")
+    parser.add_argument("--state", type=Path, required=True, help="directory for everything it writes")
+    parser.add_argument("--seed", default="0", help="same seed, same names")
     parser.add_argument("--empty", action="store_true", help="without the demo fleet")
-    parser.add_argument("--until-stdin-closes", action="store_true", help="end when standard input does")
-    asked = parser.parse_args()
+    parser.add_argument("--port", type=int, default=0, help="of the API; 0: one that is free")
+    parser.add_argument("--until-stdin-closes", action="store_true", help="leave when standard input ends")
+    return parser.parse_args()
+
+
+async def _run(asked: argparse.Namespace, runtime: Runtime) -> int:
+    from backstop.sandbox.cluster import EmbeddedCluster
+
+    loop = asyncio.get_running_loop()
+    leave = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, leave.set)
+    if asked.until_stdin_closes:
+        await _watch_stdin(leave)
+    cluster = EmbeddedCluster(asked.state, seed=asked.seed, empty=asked.empty, runtime=runtime)
     try:
-        asked.state.mkdir(parents=True, exist_ok=True)
-        asyncio.run(_run(asked))
+        access = await cluster.start(port=asked.port)
     except OSError as error:
-        what = f"port {asked.port} on 127.0.0.1" if asked.port and error.filename is None else str(error.filename or asked.state)
-        sys.stderr.write(f"the cluster cannot start: {what}: {error.strerror or error}\n")
+        await runtime.stop()
+        print(f"cannot start the cluster: {error.strerror or error}", file=sys.stderr)
         return 2
+    print(json.dumps(access.json()), flush=True)
+    leaving = loop.create_task(leave.wait())
+    await asyncio.wait((leaving, cluster.failed), return_when=asyncio.FIRST_COMPLETED)
+    error = cluster.failed.exception() if cluster.failed.done() else None
+    leaving.cancel()
+    await cluster.stop()
+    if error is not None:
+        raise error
     return 0
 
 
-async def _run(asked: argparse.Namespace) -> None:
-    stop = asyncio.Event()
+async def _watch_stdin(leave: asyncio.Event) -> None:
+    """Sets `leave` when standard input ends."""
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        loop.add_signal_handler(number, stop.set)
-    if asked.until_stdin_closes:
-        threading.Thread(target=_read_to_end, args=(loop, stop), daemon=True).start()
-    cluster = EmbeddedCluster(asked.state, seed=asked.seed)
-    try:
-        access = await cluster.start(port=asked.port, with_fleet=not asked.empty)
-        sys.stdout.write(json.dumps(access.as_json()) + "\n")
-        sys.stdout.flush()
-        stopped, failed = asyncio.ensure_future(stop.wait()), asyncio.ensure_future(cluster.failed())
-        await asyncio.wait((stopped, failed), return_when=asyncio.FIRST_COMPLETED)
-        if failed.done():
-            failed.result()
-        failed.cancel()
-        stopped.cancel()
-    finally:
-        await cluster.stop()
+
+    def look() -> None:
+        if not os.read(0, 1 << 12):
+            loop.remove_reader(0)
+            leave.set()
+
+    loop.add_reader(0, look)
 
 
-def _read_to_end(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:
-    """In a thread, because standard input may be anything, not only a pipe."""
-    while os.read(0, 4096):
-        pass
-    loop.call_soon_threadsafe(stop.set)
+def main() -> int:
+    asked = _arguments()
+    runtime = Runtime(SystemClock())  # its zygote warms up while the rest is imported
+    return asyncio.run(_run(asked, runtime))
 
 
 if __name__ == "__main__":

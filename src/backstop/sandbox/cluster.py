@@ -1,31 +1,30 @@
-"""One embedded cluster, put together: API server, control loops, kubelet, router, traffic.
+"""The embedded cluster: everything wired together, from an empty store to an API that answers and pods that run.
 
-cluster = EmbeddedCluster(directory, seed=7)
-await cluster.start()        # answers from here on; the demo fleet is on its way
-await cluster.failed()       # returns never, or raises what broke
-await cluster.stop()         # every pod is gone, every port closed
+cluster = EmbeddedCluster(Path("/tmp/x"), seed=7)
+access = await cluster.start()
+...
+await cluster.stop()          # no process, no port left
 """
 
 from __future__ import annotations
 
 import asyncio
-import functools
+import ssl
 import sys
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from backstop.clock import Clock, SystemClock
-from backstop.sandbox import bootstrap, certs, escalation, fleet
+from backstop.sandbox import bootstrap, certs, escalation, fleet, resources
 from backstop.sandbox.access import Authenticator
 from backstop.sandbox.audit import AuditLog
-from backstop.sandbox.controllers.budgets import DisruptionBudgets, QuotaStatus
 from backstop.sandbox.controllers.deployment import DeploymentController
 from backstop.sandbox.controllers.endpoints import EndpointSliceController
 from backstop.sandbox.controllers.recorder import Recorder
 from backstop.sandbox.controllers.replicaset import ReplicaSetController
-from backstop.sandbox.controllers.scheduler import NAME as SCHEDULER
 from backstop.sandbox.controllers.scheduler import Scheduler
 from backstop.sandbox.controllers.work import WorkQueue
 from backstop.sandbox.discovery import Documents
@@ -35,7 +34,7 @@ from backstop.sandbox.kubelet import Kubelet
 from backstop.sandbox.lifecycle import NamespaceLifecycle
 from backstop.sandbox.rbac import Authorizer
 from backstop.sandbox.registry import Registry
-from backstop.sandbox.resources import NAMESPACES, SERVICEACCOUNTS, Resource
+from backstop.sandbox.resources import Resource
 from backstop.sandbox.reviews import Reviews
 from backstop.sandbox.router import ServiceRouter
 from backstop.sandbox.runtime import Runtime
@@ -46,9 +45,9 @@ from backstop.sandbox.tokens import Signer
 from backstop.sandbox.traffic import Traffic
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Access:
-    """How to reach a running cluster; every path is absolute. Printed as one JSON line by `python -m backstop.sandbox`."""
+    """How to reach a cluster. Paths are absolute; kubeconfigs and tokens by identity."""
 
     server: str
     ca: str
@@ -56,130 +55,125 @@ class Access:
     tokens: dict[str, str]
     audit_log: str
 
-    def as_json(self) -> dict[str, Any]:
+    def json(self) -> dict[str, Any]:
         return asdict(self)
 
 
-class Controller(Protocol):
-    """A control loop, as `WorkQueue` runs it."""
-
-    def watch(self, queue: WorkQueue, resource: Resource, obj: Object, old: Object | None) -> None: ...
-
-    def reconcile(self, namespace: str, name: str) -> float | None: ...
-
-
 class EmbeddedCluster:
-    """One cluster in this process; pods are child processes. Everything it writes is under `state`, which must exist."""
+    """One cluster in this event loop; its pods are child processes. All its files are under `state`."""
 
-    def __init__(self, state: Path, *, seed: int, clock: Clock | None = None) -> None:
-        self._state = state.resolve()
+    def __init__(
+        self, state: Path, *, seed: int | str, empty: bool = False, clock: Clock | None = None, runtime: Runtime | None = None
+    ) -> None:
+        self.state = state.absolute()
+        self.clock = clock or SystemClock()
+        self.registry = Registry(Store(seed), self.clock)
         self._seed = seed
-        self._clock = clock or SystemClock()
+        self._empty = empty
+        self._runtime = runtime or Runtime(self.clock)
         self._tasks: list[asyncio.Task[None]] = []
-        self.registry = Registry(Store(seed), self._clock)
+        self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        """Set to the error if a part of the cluster dies of a bug."""
 
-    async def start(self, *, port: int = 0, with_fleet: bool = True) -> Access:
-        """Starts everything and answers when the API does. Raises OSError for a busy port or a directory that takes no files."""
-        registry, clock = self.registry, self._clock
-        self._runtime = Runtime(clock)  # first: the zygote warms up meanwhile
+    async def start(self, *, port: int = 0) -> Access:
+        """Answers when the API does. The fleet is applied by then, its pods are on their way. Raises OSError for a busy port."""
+        self.state.mkdir(parents=True, exist_ok=True)
+        certificates = certs.make(self.state, self.clock.now())
+        ca_pem = certificates.ca.read_bytes()
         self._runtime.start()
-        certificates = certs.make(self._state, clock.now())
-        NamespaceLifecycle(registry, certificates.ca.read_text(encoding="ascii"))
-        GarbageCollector(registry)
-        QuotaStatus(registry)
-        DisruptionBudgets(registry)
-        bootstrap.install(registry)
-        self._router = ServiceRouter(registry, self._address)
-        await self._router.start()
-        self.kubelet = Kubelet(registry, self._runtime, clock, self._router.proxy_url)
-        self._traffic = Traffic(registry)
-        self._start_controllers()
-        self.kubelet.register()
-        if with_fleet:
-            self._apply_fleet()
-        return await self._serve(certificates, port)
-
-    def _address(self, ip: str, port: int) -> int | None:
-        return self.kubelet.address(ip, port)
-
-    def _start_controllers(self) -> None:
-        self.registry.subscribe(self.kubelet.watch)
-        self._spawn("lease", self.kubelet.renew())
-
-        def recorder(component: str) -> Recorder:
-            return Recorder(self.registry, component)
-
-        self._run("deployment", DeploymentController(self.registry, recorder("deployment-controller")))
-        self._run("replicaset", ReplicaSetController(self.registry, recorder("replicaset-controller")))
-        self._run("endpointslice", EndpointSliceController(self.registry))
-        self._run("scheduler", Scheduler(self.registry, recorder(SCHEDULER)))
-
-    def _run(self, name: str, controller: Controller) -> None:
-        queue = WorkQueue(name, controller.reconcile, sys.stderr)
-        self.registry.subscribe(lambda _change, resource, obj, old: controller.watch(queue, resource, obj, old))
-        self._spawn(name, queue.run())
-
-    def _spawn(self, name: str, work: Coroutine[Any, Any, None]) -> None:
-        self._tasks.append(asyncio.create_task(work, name=name))
-
-    def _apply_fleet(self) -> None:
-        bootstrap.grant_executor(self.registry, fleet.NAMESPACE, fleet.ACTED_ON)
-        for resource, obj in fleet.manifests():
-            if resource is not NAMESPACES:
-                self.registry.create(resource, fleet.NAMESPACE, obj)
-
-    async def _serve(self, certificates: certs.Certificates, port: int) -> Access:
-        registry, clock = self.registry, self._clock
-        authenticator = Authenticator(
-            Signer(clock.now), lambda namespace, name: registry.store.get(SERVICEACCOUNTS, namespace, name)
-        )
-        audit = self._state / "audit.jsonl"
-        self._server = ApiServer(registry, self._ports(authenticator), AuditLog(audit, clock, self._seed))
-        url = await self._server.start(certificates, port=port)
-        tokens = bootstrap.tokens(registry, authenticator)
-        token = bootstrap.account_token(registry, authenticator, bootstrap.TRAFFIC)
-        self._spawn("traffic", self._traffic.run(url, certificates.client_context(), token))
-        return Access(url, str(certificates.ca), self._kubeconfigs(url, certificates, tokens), tokens, str(audit))
-
-    def _ports(self, authenticator: Authenticator) -> Ports:
+        self._router = ServiceRouter(self.registry, lambda ip, number: self._kubelet.address(ip, number))
+        self._kubelet = Kubelet(self.registry, self._runtime, self.clock, self._router.proxy_url)
+        GarbageCollector(self.registry)
+        NamespaceLifecycle(self.registry, ca_pem.decode())
+        self._control()
+        authenticator = Authenticator(Signer(self.clock.now), partial(self.registry.store.get, resources.SERVICEACCOUNTS))
         authorizer = Authorizer(self.registry)
-        return Ports(
+        self._traffic = Traffic(self.registry)
+        ports = Ports(
             authenticator=authenticator,
             authorizer=authorizer,
-            reviews=Reviews(authenticator, authorizer, self.registry, self._clock.now),
-            tables=Tables(self._clock.now),
+            reviews=Reviews(authenticator, authorizer, self.registry, self.clock.now),
+            tables=Tables(self.clock.now),
             documents=Documents(),
-            logs=self.kubelet,
+            logs=self._kubelet,
             router=self._router,
             traffic=self._traffic,
-            write_check=functools.partial(escalation.check, authorizer),
+            write_check=partial(escalation.check, authorizer),
         )
+        bootstrap.install(self.registry)
+        self._kubelet.register()
+        self._apply_fleet()
+        audit = self.state / "audit.jsonl"
+        self._server = ApiServer(self.registry, ports, AuditLog(audit, self.clock, self._seed))
+        url = await self._server.start(certificates, port=port)
+        tls = ssl.create_default_context(cafile=certificates.ca)
+        self._traffic.start(url, bootstrap.account_token(self.registry, authenticator, bootstrap.TRAFFIC), tls)
+        return self._write_access(url, certificates.ca, ca_pem, bootstrap.tokens(self.registry, authenticator), audit)
 
-    def _kubeconfigs(self, url: str, certificates: certs.Certificates, tokens: dict[str, str]) -> dict[str, str]:
-        """The administrator's is `kubeconfig`, an identity's is `NAME.kubeconfig`."""
-        written = {}
+    def _apply_fleet(self) -> None:
+        if self._empty:
+            return
+        for manifest in fleet.manifests():
+            resource = resources.by_kind(manifest["apiVersion"], manifest["kind"])
+            assert resource is not None  # noqa: S101  our own manifests
+            self.registry.create(resource, manifest["metadata"].get("namespace", ""), manifest)
+        bootstrap.grant_executor(self.registry, fleet.NAMESPACE, fleet.WRITABLE)
+
+    def _write_access(self, url: str, ca: Path, ca_pem: bytes, tokens: dict[str, str], audit: Path) -> Access:
+        kubeconfigs: dict[str, str] = {}
         for name, token in tokens.items():
-            path = self._state / ("kubeconfig" if name == "admin" else f"{name}.kubeconfig")
-            bootstrap.write_kubeconfig(path, server=url, ca_pem=certificates.ca.read_bytes(), user=name, token=token)
-            written[name] = str(path)
-        return written
+            path = self.state / ("kubeconfig" if name == "admin" else f"{name}.kubeconfig")
+            namespace = "default" if self._empty else fleet.NAMESPACE
+            bootstrap.write_kubeconfig(path, server=url, ca_pem=ca_pem, user=name, token=token, namespace=namespace)
+            kubeconfigs[name] = str(path)
+        return Access(url, str(ca), kubeconfigs, tokens, str(audit))
 
-    async def failed(self) -> None:
-        """Waits for something that must not end to end, and raises why."""
-        ended, _ = await asyncio.wait((*self._tasks, self.kubelet.failed), return_when=asyncio.FIRST_COMPLETED)
-        for task in ended:
-            task.result()
+    def _control(self) -> None:
+        """Starts the control loops, and tells them of every change."""
+        registry = self.registry
+        deployments = DeploymentController(registry, Recorder(registry, "deployment-controller"))
+        replicasets = ReplicaSetController(registry, Recorder(registry, "replicaset-controller"))
+        slices = EndpointSliceController(registry)
+        scheduler = Scheduler(registry, Recorder(registry, "default-scheduler"))
+        loops = [
+            (WorkQueue(name, loop.reconcile, sys.stderr), loop.watch)
+            for name, loop in (
+                ("deployment", deployments),
+                ("replicaset", replicasets),
+                ("endpointslice", slices),
+                ("scheduler", scheduler),
+            )
+        ]
+
+        def tell(change: str, resource: Resource, obj: Object, old: Object | None) -> None:
+            for queue, watch in loops:
+                watch(queue, resource, obj, old)
+            self._kubelet.watch(change, resource, obj, old)
+
+        registry.subscribe(tell)
+        for queue, _ in loops:
+            self._run(queue.run, f"{queue.name}-controller")
+        self._run(self._kubelet.renew, "node-lease")
+        self._kubelet.failed.add_done_callback(self._part_failed)
+
+    def _run(self, part: Callable[[], Coroutine[Any, Any, None]], name: str) -> None:
+        task = asyncio.get_running_loop().create_task(part(), name=name)
+        task.add_done_callback(self._part_failed)
+        self._tasks.append(task)
+
+    def _part_failed(self, done: asyncio.Future[None]) -> None:
+        if not done.cancelled() and (error := done.exception()) and not self.failed.done():
+            self.failed.set_exception(error)
 
     async def stop(self) -> None:
-        """Ends traffic, server, loops, pods, in this order. Also after a start that failed half way."""
-        for task in reversed(self._tasks):
+        """Ends the traffic, the API, the control loops and every pod, in this order."""
+        await self._traffic.stop()
+        await self._server.stop()
+        await self._router.stop()
+        for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        if hasattr(self, "_server"):
-            await self._server.stop()
-        if hasattr(self, "kubelet"):
-            await self.kubelet.stop()
-        if hasattr(self, "_router"):
-            await self._router.stop()
-        if hasattr(self, "_runtime"):
-            await self._runtime.stop()
+        await self._kubelet.stop()
+        await self._runtime.stop()
+        for future in (self.failed, self._kubelet.failed):
+            future.cancel()

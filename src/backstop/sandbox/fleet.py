@@ -1,92 +1,88 @@
-"""The demo fleet: a small shop that really serves requests. Three web services, two of them in front of a protected database."""
+"""The demo fleet: three web front ends and the database they need, as plain manifests."""
 
 from __future__ import annotations
 
-from typing import Any, Final
-
-from backstop.sandbox.resources import CONFIGMAPS, DEPLOYMENTS, NAMESPACES, SECRETS, SERVICES, Resource
-from backstop.sandbox.traffic import FRONT
+import base64
+from typing import Any
 
 Object = dict[str, Any]
-NAMESPACE: Final = "shop"
-ACTED_ON: Final = ("checkout", "catalog")
+NAMESPACE = "shop"
+FRONTS = ("checkout", "catalog", "storefront")
+WRITABLE = ("checkout", "catalog")
 """The Deployments that the executor may patch."""
-DATABASE: Final = "http://prod-db:5432"
-PRICES: Final = {"CURRENCY": "EUR", "TAX_PERCENT": "19"}
-PROTECTED: Final = {"backstop.dev/protected": "true", "tier": "database"}
-QUICK: Final = {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": "100%", "maxUnavailable": 1}}
-"""All new pods at once, so that a release is everywhere within about a second, a bad one as well as the one that heals it."""
 
 
-def manifests() -> list[tuple[Resource, Object]]:
-    """The whole fleet, in the order in which it has to be created."""
+def manifests() -> list[Object]:
+    """Everything, in the order in which it is to be applied."""
+    password = base64.b64encode(b"correct-horse-battery-staple").decode()
     return [
-        (NAMESPACES, {"metadata": {"name": NAMESPACE}}),
-        (SECRETS, _named("prod-db-credentials", "prod-db", type="Opaque", stringData={"password": "correct-horse-battery"})),
-        (CONFIGMAPS, _named("checkout-config", "checkout", data=dict(PRICES))),
-        *(
-            (SERVICES, service)
-            for service in (_service("prod-db", 5432), *(_service(n, 80) for n in ("checkout", "catalog", "storefront")))
-        ),
-        *(
-            (DEPLOYMENTS, deployment)
-            for deployment in (_database(), _checkout(), _web("catalog", _upstream()), _web("storefront", []))
-        ),
+        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}},
+        _object("v1", "Secret", "prod-db-credentials", type="Opaque", data={"password": password}),
+        _object("v1", "ConfigMap", "checkout-config", data={"currency": "EUR", "log-level": "info"}),
+        *_workload("prod-db", 2, _database(), labels={"tier": "database", "backstop.dev/protected": "true"}, port=5432),
+        *_workload("checkout", 3, _web(upstream=True, config="checkout-config"), labels={"tier": "web"}, front=True),
+        *_workload("catalog", 2, _web(upstream=True), labels={"tier": "web"}, front=True),
+        *_workload("storefront", 2, _web(upstream=False), labels={"tier": "web"}, front=True),
     ]
 
 
-def deployment(name: str) -> Object:
-    """The manifest of one Deployment of the fleet. Raises KeyError."""
-    return {obj["metadata"]["name"]: obj for resource, obj in manifests() if resource is DEPLOYMENTS}[name]
+def _object(api_version: str, kind: str, name: str, **rest: Any) -> Object:
+    return {"apiVersion": api_version, "kind": kind, "metadata": {"name": name, "namespace": NAMESPACE}, **rest}
 
 
-def _named(name: str, app: str, **rest: Any) -> Object:
-    return {"metadata": {"name": name, "namespace": NAMESPACE, "labels": {"app": app}}, **rest}
+def _workload(
+    name: str, replicas: int, container: Object, *, labels: dict[str, str], port: int = 80, front: bool = False
+) -> list[Object]:
+    """A Deployment and its Service."""
+    labels = {"app": name, **labels}
+    service = _object(
+        "v1",
+        "Service",
+        name,
+        spec={"selector": {"app": name}, "ports": [{"port": port, "protocol": "TCP", "targetPort": container["ports"][0]["name"]}]},
+    )
+    service["metadata"]["labels"] = labels | ({"backstop.dev/front": "true"} if front else {})
+    deployment = _object(
+        "apps/v1",
+        "Deployment",
+        name,
+        spec={
+            "replicas": replicas,
+            "progressDeadlineSeconds": 60,
+            "selector": {"matchLabels": {"app": name}},
+            # all new pods at once, and the old ones only when those are ready: a release is out in a second or two, good or bad
+            "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": "100%", "maxUnavailable": 0}},
+            "template": {
+                "metadata": {"labels": labels},
+                "spec": {"terminationGracePeriodSeconds": 5, "containers": [container]},
+            },
+        },
+    )
+    deployment["metadata"]["labels"] = labels
+    deployment["metadata"]["annotations"] = {"kubernetes.io/change-cause": f"{name}: release 1.0"}
+    return [service, deployment]
 
 
-def _service(name: str, port: int) -> Object:
-    ports = [{"name": "http", "port": port, "targetPort": "http"}]
-    service = _named(name, name, spec={"selector": {"app": name}, "ports": ports})
-    service["metadata"]["labels"] |= PROTECTED if name == "prod-db" else {FRONT: "true"}
-    return service
-
-
-def _upstream() -> list[Object]:
-    return [{"name": "UPSTREAM", "value": DATABASE}]
-
-
-def _checkout() -> Object:
-    keys = [{"name": key, "valueFrom": {"configMapKeyRef": {"name": "checkout-config", "key": key}}} for key in PRICES]
-    checkout = _web("checkout", [*_upstream(), *keys], replicas=3)
-    checkout["spec"]["strategy"] = QUICK
-    return checkout
-
-
-def _database() -> Object:
-    secret = {"name": "DB_PASSWORD", "valueFrom": {"secretKeyRef": {"name": "prod-db-credentials", "key": "password"}}}
-    database = _workload("prod-db", 2, _container("db", "demo/db:1.0", 5432, [secret]))
-    database["metadata"]["labels"] |= PROTECTED
-    database["spec"]["template"]["metadata"]["labels"] |= {"tier": PROTECTED["tier"]}
-    return database
-
-
-def _web(name: str, env: list[Object], *, replicas: int = 2) -> Object:
-    return _workload(name, replicas, _container("web", "demo/web:1.0", 8080, env))
-
-
-def _container(name: str, image: str, port: int, env: list[Object]) -> Object:
+def _container(name: str, image: str, port: Object, memory: str, env: list[Object]) -> Object:
+    probe = {"httpGet": {"path": "/healthz", "port": port["name"]}, "periodSeconds": 1, "timeoutSeconds": 1, "failureThreshold": 2}
     return {
         "name": name,
         "image": image,
-        "ports": [{"name": "http", "containerPort": port}],
+        "ports": [port],
         "env": env,
-        "resources": {"requests": {"cpu": "50m", "memory": "32Mi"}, "limits": {"memory": "96Mi"}},
-        "readinessProbe": {"httpGet": {"path": "/healthz", "port": "http"}, "periodSeconds": 1, "failureThreshold": 2},
+        "readinessProbe": probe,
+        "resources": {"requests": {"cpu": "50m", "memory": "32Mi"}, "limits": {"memory": memory}},
     }
 
 
-def _workload(name: str, replicas: int, container: Object) -> Object:
-    labels = {"app": name}
-    template = {"metadata": {"labels": dict(labels)}, "spec": {"terminationGracePeriodSeconds": 5, "containers": [container]}}
-    spec = {"replicas": replicas, "progressDeadlineSeconds": 30, "selector": {"matchLabels": labels}, "template": template}
-    return _named(name, name, spec=spec)
+def _web(*, upstream: bool, config: str = "") -> Object:
+    env: list[Object] = [{"name": "UPSTREAM", "value": "http://prod-db:5432"}] if upstream else []
+    if config:
+        env.append({"name": "CURRENCY", "valueFrom": {"configMapKeyRef": {"name": config, "key": "currency"}}})
+    return _container("web", "demo/web:1.0", {"name": "http", "containerPort": 8080, "protocol": "TCP"}, "96Mi", env)
+
+
+def _database() -> Object:
+    secret = {"secretKeyRef": {"name": "prod-db-credentials", "key": "password"}}
+    env: list[Object] = [{"name": "DB_PASSWORD", "valueFrom": secret}]
+    return _container("db", "demo/db:1.0", {"name": "db", "containerPort": 5432, "protocol": "TCP"}, "96Mi", env)

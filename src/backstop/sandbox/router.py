@@ -1,204 +1,209 @@
-"""The way to pods: which endpoint of a Service takes the next request, and the request itself.
+"""All traffic to Services and pods: what kube-proxy, cluster DNS and the API server's proxy do in a real cluster.
 
-Pods have virtual addresses (10.244.x.y) that exist in the API only. The kubelet says on which loopback port a container really
-listens; everything that goes through a Service, from outside (`services/proxy`, `pods/proxy`) or from another pod (the forward
-proxy in its HTTP_PROXY), asks here.
+Pods listen on loopback ports of their own; their cluster addresses exist in this table only. The API server's `services/proxy`
+and `pods/proxy` come through here, and so do the requests of pods to each other: the kubelet gives each pod the URL of an HTTP
+forward proxy that knows names as the pod's namespace sees them.
 """
 
 from __future__ import annotations
 
 import asyncio
-import ssl
-from collections import defaultdict
+import contextlib
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from urllib.parse import urlsplit
 
-import aiohttp
 from aiohttp import web
-from multidict import CIMultiDict
 
-from backstop.sandbox.controllers.endpoints import SERVICE_NAME
+from backstop.sandbox import hop
+from backstop.sandbox.controllers.endpoints import SERVICE_NAME, container_port
 from backstop.sandbox.registry import Registry
 from backstop.sandbox.resources import ENDPOINTSLICES, PODS, SERVICES, Resource
+from backstop.sandbox.runtime import LOOPBACK
 from backstop.sandbox.status import StatusError, bad_request, unavailable
+from backstop.sandbox.store import Object
 
-Addresses = Callable[[str, int], int | None]
-"""(pod IP, container port) -> the loopback port behind it, None if nothing listens there: `Kubelet.address`."""
-
-CLUSTER_DOMAIN: Final = ".svc.cluster.local"
-ANSWER_SECONDS: Final = 30.0
-NOT_FORWARDED: Final = frozenset(
-    ("authorization", "connection", "host", "keep-alive", "proxy-authorization", "proxy-connection", "te", "transfer-encoding",
-     "upgrade", "content-length", "content-encoding", "date", "server")
-)  # fmt: skip
+Address = Callable[[str, int], int | None]
+ANSWER_SECONDS = 30.0
+DOMAIN = ".svc.cluster.local"
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """`[scheme:]name[:port]`, as the path of a proxy request names its target."""
-
-    scheme: str
-    name: str
-    port: str
-
-    @classmethod
-    def read(cls, text: str, kind: str) -> Wanted:
-        """Raises 400 for anything else."""
-        parts = text.split(":")
-        if len(parts) == 3 and parts[0] in {"", "http", "https"} and parts[1]:
-            return cls(parts[0], parts[1], parts[2])
-        if len(parts) <= 2 and parts[0]:
-            return cls("", parts[0], parts[1] if len(parts) == 2 else "")
-        raise bad_request(f'invalid {kind} request "{text}"')
-
-
-@dataclass(frozen=True, slots=True)
-class Endpoint:
-    """A pod's address as the API shows it."""
+class Target:
+    """A pod's address, and the real port behind it; None if nothing listens there."""
 
     ip: str
     port: int
+    real: int | None
+
+    @property
+    def refused(self) -> str:
+        return f"dial tcp {self.ip}:{self.port}: connect: connection refused"
 
 
 class ServiceRouter:
-    """Implements `http_ports.Router`, and answers the forward proxy of each namespace. Open between `start` and `stop`."""
+    """Finds ready endpoints, each in turn, and talks to them."""
 
-    def __init__(self, registry: Registry, addresses: Addresses) -> None:
+    def __init__(self, registry: Registry, address: Address) -> None:
         self._registry = registry
-        self._addresses = addresses
-        self._turns: dict[tuple[str, str], int] = defaultdict(int)
-        self._proxies: dict[str, web.ServerRunner] = {}
-        self._client: aiohttp.ClientSession | None = None
+        self._address = address
+        self._turns: Counter[tuple[str, str]] = Counter()
+        self._proxies: dict[str, asyncio.Server] = {}
         self._opening = asyncio.Lock()
 
-    async def start(self) -> None:
-        # One connection per request: a kept one may be closed by a pod on its way out just when the next request takes it.
-        connector = aiohttp.TCPConnector(limit=0, force_close=True)
-        timeout = aiohttp.ClientTimeout(total=ANSWER_SECONDS)
-        self._client = aiohttp.ClientSession(connector=connector, timeout=timeout, auto_decompress=False)
+    # Endpoints
 
-    async def stop(self) -> None:
-        for runner in self._proxies.values():
-            await runner.cleanup()
-        self._proxies.clear()
-        if self._client is not None:
-            await self._client.close()
+    def endpoint(self, namespace: str, service: Object, port: str) -> Target | None:
+        """The next ready endpoint of a Service's port, by the port's name; None if there is none."""
+        name = service["metadata"]["name"]
+        ready = [
+            (address, found["port"])
+            for slice_ in self._registry.store.every(ENDPOINTSLICES, namespace)
+            if (slice_["metadata"].get("labels") or {}).get(SERVICE_NAME) == name
+            for found in slice_.get("ports") or ()
+            if found.get("name", "") == port
+            for endpoint in slice_.get("endpoints") or ()
+            if (endpoint.get("conditions") or {}).get("ready", True)
+            for address in endpoint["addresses"]
+        ]
+        if not ready:
+            return None
+        turn = self._turns[(namespace, name)]
+        self._turns[(namespace, name)] += 1
+        ip, number = ready[turn % len(ready)]
+        return Target(ip, number, self._address(ip, number))
 
-    # From outside
+    # The API server's proxy
 
     async def proxy(self, resource: Resource, namespace: str, name: str, path: str, request: web.BaseRequest) -> web.StreamResponse:
-        """Forwards a `services/proxy` or `pods/proxy` request. Raises 400, 404, 503."""
-        wanted = Wanted.read(name, resource.singular)
-        endpoint = self._pod(namespace, wanted) if resource is PODS else self._endpoint(namespace, wanted.name, wanted.port)
+        """Forwards `request` to `[scheme:]name[:port]` at `path`. Raises 400, 404, and 503 without a ready endpoint."""
+        which, port = _split(name)
+        find = self._service_target if resource is SERVICES else self._pod_target
+        target = find(namespace, which, port)
+        if target.real is None:
+            raise unavailable(f"error trying to reach service: {target.refused}")
+        fields = [(key, value) for key, value in request.headers.items() if key.lower() not in {"authorization", "host"}]
+        fields += [("Host", f"{target.ip}:{target.port}"), ("X-Forwarded-Uri", request.path)]
+        body = await request.read()
         try:
-            return await self._forward(endpoint, path, request, secure=wanted.scheme == "https")
-        except (aiohttp.ClientError, TimeoutError) as error:
-            raise unavailable(f"error trying to reach service: {_why(error, endpoint)}") from error
+            answer = await hop.exchange(LOOPBACK, target.real, request.method, "/" + path.lstrip("/"), fields, body, ANSWER_SECONDS)
+        except TimeoutError:
+            raise unavailable(f"error trying to reach service: dial tcp {target.ip}:{target.port}: i/o timeout") from None
+        except ConnectionRefusedError:
+            raise unavailable(f"error trying to reach service: {target.refused}") from None
+        except OSError as error:
+            raise unavailable(f"error trying to reach service: {error}") from None
+        response = web.Response(status=answer.status, reason=answer.phrase or None, body=answer.body)
+        response.headers.update(answer.fields)
+        return response
 
-    def _pod(self, namespace: str, wanted: Wanted) -> Endpoint:
-        pod = self._registry.view(PODS, namespace, wanted.name)
-        ports = [port for container in pod["spec"].get("containers") or () for port in container.get("ports") or ()]
-        port = wanted.port or (str(ports[0]["containerPort"]) if ports else "80")
-        number = next((p["containerPort"] for p in ports if p.get("name") == port), None) or (int(port) if port.isdigit() else 0)
-        ip = (pod.get("status") or {}).get("podIP")
-        if not ip or not number:
-            raise bad_request("address not allowed")
-        return Endpoint(ip, number)
-
-    def _endpoint(self, namespace: str, name: str, port: str) -> Endpoint:
-        """The next ready endpoint of a Service's port, which is named, or a number. Raises 404, 503."""
+    def _service_target(self, namespace: str, name: str, port: str) -> Target:
         service = self._registry.view(SERVICES, namespace, name)
         if port.isdigit():
-            found = next((p for p in service["spec"].get("ports") or () if p["port"] == int(port)), None)
-            if found is None:
-                raise unavailable(f'no service port {port} found for service "{name}"')
-            port = found.get("name", "")
-        ready = self._ready(namespace, name, port)
-        if not ready:
+            number = int(port)
+            named = [found.get("name", "") for found in service["spec"].get("ports") or () if found["port"] == number]
+            if not named:
+                raise unavailable(f'no service port {number} found for service "{name}"')
+            port = named[0]
+        target = self.endpoint(namespace, service, port)
+        if target is None:
             raise unavailable(f'no endpoints available for service "{name}"')
-        self._turns[(namespace, name)] += 1
-        return ready[self._turns[(namespace, name)] % len(ready)]
+        return target
 
-    def _ready(self, namespace: str, service: str, port: str) -> list[Endpoint]:
-        found = []
-        for slice_ in self._registry.store.every(ENDPOINTSLICES, namespace):
-            if (slice_["metadata"].get("labels") or {}).get(SERVICE_NAME) != service:
-                continue
-            numbers = [p["port"] for p in slice_.get("ports") or () if p.get("name", "") == port]
-            ready = [e for e in slice_.get("endpoints") or () if (e.get("conditions") or {}).get("ready", True)]
-            found += [Endpoint(endpoint["addresses"][0], number) for number in numbers[:1] for endpoint in ready]
-        return found
+    def _pod_target(self, namespace: str, name: str, port: str) -> Target:
+        pod = self._registry.view(PODS, namespace, name)
+        ip = (pod.get("status") or {}).get("podIP")
+        if not ip:
+            raise bad_request("address not allowed")
+        declared = [p["containerPort"] for c in pod["spec"]["containers"] for p in c.get("ports") or ()]
+        number = container_port(pod, port) if port else (declared or [80])[0]
+        if number is None:
+            raise bad_request(f'no port "{port}" found for pod "{name}"')
+        return Target(ip, int(number), self._address(ip, int(number)))
 
-    # From other pods
+    # The forward proxy of pods
 
     async def proxy_url(self, namespace: str) -> str:
-        """The forward proxy for pods of this namespace, which may name its Services without saying the namespace."""
-
-        async def answer(request: web.BaseRequest) -> web.StreamResponse:
-            return await self._relay(namespace, request)
-
+        """The URL of the forward proxy that resolves names as pods of `namespace` do. Opened when it is first asked for."""
         async with self._opening:
-            runner = self._proxies.get(namespace)
-            if runner is None:
-                runner = web.ServerRunner(web.Server(answer, access_log=None), shutdown_timeout=0.1)
-                await runner.setup()
-                await web.TCPSite(runner, "127.0.0.1", 0, backlog=512).start()
-                self._proxies[namespace] = runner
-            return f"http://127.0.0.1:{runner.addresses[0][1]}"
+            if namespace not in self._proxies:
 
-    async def _relay(self, namespace: str, request: web.BaseRequest) -> web.StreamResponse:
-        """What a pod gets for `GET http://service:port/path`: the answer, or 503 with the reason that no answer came."""
-        url = request.url
+                async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+                    await self._serve(namespace, reader, writer)
+
+                self._proxies[namespace] = await asyncio.start_server(serve, LOOPBACK, 0, limit=hop.LARGEST_HEAD)
+        port = self._proxies[namespace].sockets[0].getsockname()[1]
+        return f"http://{LOOPBACK}:{port}"
+
+    async def stop(self) -> None:
+        """Closes every forward proxy."""
+        for server in self._proxies.values():
+            server.close()
+        self._proxies.clear()
+
+    async def _serve(self, namespace: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """One request per connection: `GET http://name[.namespace]:port/path`."""
         try:
-            endpoint = self._named(namespace, url.host or "", url.port or 80)
-            return await self._forward(endpoint, url.path_qs, request, secure=False)
-        except StatusError as refused:
-            return web.Response(status=503, text=refused.message + "\n")
-        except (aiohttp.ClientError, TimeoutError) as error:
-            return web.Response(status=503, text=_why(error, None) + "\n")
+            head = await hop.read_head(reader)
+            if head is not None:
+                body = await hop.read_body(reader, head, until_end=False)
+                writer.write(_plain(await self._forward(namespace, head, body)))
+                await writer.drain()
+        except OSError:
+            pass  # whoever asked went away
+        finally:
+            writer.close()
+            with contextlib.suppress(OSError):
+                await writer.wait_closed()
 
-    def _named(self, namespace: str, host: str, port: int) -> Endpoint:
-        """The endpoint behind a host name or address of the cluster. Raises StatusError."""
-        for service in self._registry.store.every(SERVICES):
-            if service["spec"].get("clusterIP") == host:
-                return self._endpoint(service["metadata"]["namespace"], service["metadata"]["name"], str(port))
-        if host.replace(".", "").isdigit():
-            return Endpoint(host, port)
-        name, _, rest = host.removesuffix(".").removesuffix(CLUSTER_DOMAIN).removesuffix(".svc").partition(".")
-        if self._registry.store.get(SERVICES, rest or namespace, name) is None:
-            raise unavailable(f"lookup {host}: no such host")
-        return self._endpoint(rest or namespace, name, str(port))
+    async def _forward(self, namespace: str, head: hop.Head, body: bytes) -> hop.Answer:
+        method, url, _ = head.start
+        asked = urlsplit(url)
+        try:
+            host, port = asked.hostname or "", asked.port or 80
+        except ValueError:
+            return _said(400, f"not an URL: {url}")
+        name, where = self._resolve(host, namespace)
+        service = self._registry.store.get(SERVICES, where, name)
+        if service is None:
+            return _said(502, f"lookup {host}: no such host")
+        names = [found.get("name", "") for found in service["spec"].get("ports") or () if found["port"] == port]
+        target = self.endpoint(where, service, names[0]) if names else None
+        if target is None or target.real is None:  # kube-proxy rejects connections to a Service without endpoints
+            return _said(503, f"dial tcp {host}:{port}: connect: connection refused")
+        path = (asked.path or "/") + (f"?{asked.query}" if asked.query else "")
+        try:
+            return await hop.exchange(LOOPBACK, target.real, method, path, head.fields, body, ANSWER_SECONDS)
+        except TimeoutError:
+            return _said(504, f"dial tcp {host}:{port}: i/o timeout")
+        except OSError:
+            return _said(502, f"dial tcp {host}:{port}: connection reset by peer")
 
-    # Both
-
-    async def _forward(self, endpoint: Endpoint, path: str, request: web.BaseRequest, *, secure: bool) -> web.Response:
-        """One request to one pod, and its whole answer."""
-        real = self._addresses(endpoint.ip, endpoint.port)
-        if real is None:
-            raise aiohttp.ClientConnectionError("connection refused")
-        assert self._client is not None  # noqa: S101  nothing routes before `start`
-        url = f"{'https' if secure else 'http'}://127.0.0.1:{real}/{path.lstrip('/')}"
-        headers = CIMultiDict((k, v) for k, v in request.headers.items() if k.lower() not in NOT_FORWARDED)
-        headers["Host"] = f"{endpoint.ip}:{endpoint.port}"
-        headers["X-Forwarded-Uri"] = request.path
-        body = await request.read() if request.can_read_body else None
-        async with self._client.request(
-            request.method, url, headers=headers, data=body, allow_redirects=False, ssl=False
-        ) as answer:
-            kept = CIMultiDict((k, v) for k, v in answer.headers.items() if k.lower() not in NOT_FORWARDED)
-            return web.Response(status=answer.status, headers=kept, body=await answer.read())
+    @staticmethod
+    def _resolve(host: str, namespace: str) -> tuple[str, str]:
+        """Service and namespace of a DNS name, as a pod of `namespace` resolves it."""
+        name, _, rest = host.removesuffix(".").removesuffix(DOMAIN).removesuffix(".svc").partition(".")
+        return name, rest or namespace
 
 
-def _why(error: Exception, endpoint: Endpoint | None) -> str:
-    """What went wrong, in the words of the real proxy."""
-    at = f"dial tcp {endpoint.ip}:{endpoint.port}: connect: " if endpoint else ""
-    if isinstance(error, aiohttp.ServerDisconnectedError):
-        return "EOF"
-    if isinstance(error, TimeoutError):
-        return "context deadline exceeded"
-    if isinstance(error, aiohttp.ClientConnectorError) and isinstance(error.os_error, ssl.SSLError):
-        return "tls: first record does not look like a TLS handshake"
-    if isinstance(error, aiohttp.ClientConnectionError):
-        return f"{at}connection refused"
-    return "malformed HTTP response"
+def _split(name: str) -> tuple[str, str]:
+    """Name and port of `[scheme:]name[:port]`. Raises 400."""
+    parts = name.split(":")
+    if len(parts) == 3 and parts[0] in {"http", ""}:
+        return parts[1], parts[2]
+    if len(parts) == 2:
+        return parts[0], parts[1]
+    if len(parts) == 1:
+        return name, ""
+    raise StatusError(400, "BadRequest", f'invalid service request "{name}"')
+
+
+def _said(status: int, text: str) -> hop.Answer:
+    return hop.Answer(status, "", (("Content-Type", "text/plain"),), text.encode() + b"\n")
+
+
+def _plain(answer: hop.Answer) -> bytes:
+    lines = [f"HTTP/1.1 {answer.status} {answer.phrase}", *(f"{key}: {value}" for key, value in answer.fields)]
+    lines += [f"Content-Length: {len(answer.body)}", "Connection: close", "", ""]
+    return "\r\n".join(lines).encode("latin-1", errors="replace") + answer.body

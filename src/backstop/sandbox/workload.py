@@ -158,7 +158,7 @@ class Listener:
     def serve(self, lifeline: int) -> None:
         """Until SIGTERM, or until the zygote is gone. On SIGTERM requests that are under way are finished first."""
         wake, woken = os.pipe()
-        os.set_blocking(woken, False)  # noqa: FBT003
+        os.set_blocking(woken, False)
         signal.set_wakeup_fd(woken)
         signal.signal(signal.SIGTERM, lambda *_: None)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -263,7 +263,7 @@ class Zygote:
         self._wake, self._woken = os.pipe()
 
     def run(self) -> NoReturn:
-        os.set_blocking(self._woken, False)  # noqa: FBT003
+        os.set_blocking(self._woken, False)
         signal.set_wakeup_fd(self._woken)
         signal.signal(signal.SIGCHLD, lambda *_: None)
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C is the cluster's to handle

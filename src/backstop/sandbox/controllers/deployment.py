@@ -155,7 +155,9 @@ class Step:
     def _is_saturated(self, rs: Object) -> bool:
         annotations = rs["metadata"].get("annotations") or {}
         available = (rs.get("status") or {}).get("availableReplicas", 0)
-        return rs["spec"].get("replicas", 0) == self.replicas == available and annotations.get(revisions.DESIRED) == str(self.replicas)
+        return rs["spec"].get("replicas", 0) == self.replicas == available and annotations.get(revisions.DESIRED) == str(
+            self.replicas
+        )
 
     # Writing
 

@@ -23,15 +23,19 @@ class Recorder:
         self._host = host
         self._known: dict[str, str] = {}  # digest of what is said -> event name
 
-    def event(self, about: Object, kind: str, reason: str, message: str, *, field: str = "") -> None:
-        """Says `message` about an object. `kind` is Normal or Warning; `field` points into it: `spec.containers{app}`."""
+    def event(self, about: Object, kind: str, reason: str, message: str, *, field: str = "", action: str = "") -> None:
+        """Says `message` about an object. `kind` is Normal or Warning; `field` points into it: `spec.containers{app}`.
+
+        With an `action` it is written in the newer form of events, which the scheduler uses: no source, no count.
+        """
         meta = about["metadata"]
         namespace = meta.get("namespace") or "default"
         said = "/".join((meta["uid"], field, kind, reason, message))
         name = self._known.get(said)
         try:
             if name is None or self._registry.find(EVENTS, namespace, name) is None:
-                self._known[said] = self._create(about, namespace, kind, reason, message, field)
+                event = self._event(about, namespace, kind, reason, message, field)
+                self._known[said] = self._create(namespace, self._modern(event, action) if action else event)
             else:
                 self._registry.mutate(EVENTS, namespace, name, self._count)
         except StatusError as refused:
@@ -39,13 +43,29 @@ class Recorder:
                 raise
 
     def _count(self, event: Object) -> None:
+        if event.get("action"):
+            times = (event.get("series") or {}).get("count", 1) + 1
+            event["series"] = {"count": times, "lastObservedTime": self._micro_time()}
+            return
         event["count"] = event.get("count", 1) + 1
         event["lastTimestamp"] = self._registry.timestamp()
 
-    def _create(self, about: Object, namespace: str, kind: str, reason: str, message: str, field: str) -> str:
+    def _micro_time(self) -> str:
+        return self._registry.clock.now().strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+    def _modern(self, event: dict[str, Any], action: str) -> dict[str, Any]:
+        event |= {"action": action, "eventTime": self._micro_time(), "source": {}, "firstTimestamp": None, "lastTimestamp": None}
+        event["reportingInstance"] = f"{self._component}-0"
+        del event["count"]
+        return event
+
+    def _create(self, namespace: str, event: dict[str, Any]) -> str:
+        return str(self._registry.create(EVENTS, namespace, event)["metadata"]["name"])
+
+    def _event(self, about: Object, namespace: str, kind: str, reason: str, message: str, field: str) -> dict[str, Any]:
         now = self._registry.timestamp()
         source = {"component": self._component} | ({"host": self._host} if self._host else {})
-        event: dict[str, Any] = {
+        return {
             "metadata": {"name": event_name(about, self._component, kind, reason, message, field), "namespace": namespace},
             "involvedObject": reference(about, field),
             "reason": reason,
@@ -59,7 +79,6 @@ class Recorder:
             "reportingComponent": self._component,
             "reportingInstance": self._host,
         }
-        return str(self._registry.create(EVENTS, namespace, event)["metadata"]["name"])
 
 
 def event_name(about: Object, *said: str) -> str:

@@ -96,7 +96,9 @@ def proportional(limits: Bounds, sizes: Sequence[tuple[Size, int]]) -> dict[str,
     for size, most_before in ordered:
         if to_add == 0 or added == to_add or size.wanted == 0:
             continue
-        part = -size.wanted if limits.replicas == 0 else _round(size.wanted * limits.most / (most_before or limits.most)) - size.wanted
+        part = (
+            -size.wanted if limits.replicas == 0 else _round(size.wanted * limits.most / (most_before or limits.most)) - size.wanted
+        )
         left = to_add - added
         part = min(part, left) if to_add > 0 else max(part, left)
         result[size.name] += part
