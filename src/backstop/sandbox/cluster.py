@@ -21,6 +21,7 @@ from backstop.clock import Clock, SystemClock
 from backstop.sandbox import bootstrap, certs, escalation, fleet, resources
 from backstop.sandbox.access import Authenticator
 from backstop.sandbox.audit import AuditLog
+from backstop.sandbox.controllers.budgets import DisruptionBudgets, QuotaStatus
 from backstop.sandbox.controllers.deployment import DeploymentController
 from backstop.sandbox.controllers.endpoints import EndpointSliceController
 from backstop.sandbox.controllers.recorder import Recorder
@@ -81,9 +82,11 @@ class EmbeddedCluster:
         certificates = certs.make(self.state, self.clock.now())
         ca_pem = certificates.ca.read_bytes()
         self._runtime.start()
-        self._router = ServiceRouter(self.registry, lambda ip, number: self._kubelet.address(ip, number))
+        self._router = ServiceRouter(self.registry, self._address)
         self._kubelet = Kubelet(self.registry, self._runtime, self.clock, self._router.proxy_url)
         GarbageCollector(self.registry)
+        QuotaStatus(self.registry)
+        DisruptionBudgets(self.registry)
         NamespaceLifecycle(self.registry, ca_pem.decode())
         self._control()
         authenticator = Authenticator(Signer(self.clock.now), partial(self.registry.store.get, resources.SERVICEACCOUNTS))
@@ -109,6 +112,9 @@ class EmbeddedCluster:
         tls = ssl.create_default_context(cafile=certificates.ca)
         self._traffic.start(url, bootstrap.account_token(self.registry, authenticator, bootstrap.TRAFFIC), tls)
         return self._write_access(url, certificates.ca, ca_pem, bootstrap.tokens(self.registry, authenticator), audit)
+
+    def _address(self, ip: str, port: int) -> int | None:
+        return self._kubelet.address(ip, port)
 
     def _apply_fleet(self) -> None:
         if self._empty:

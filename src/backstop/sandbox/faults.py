@@ -19,7 +19,7 @@ import yaml
 
 from backstop.errors import ClusterError, ClusterUnavailable, ConfigError
 from backstop.sandbox.fleet import NAMESPACE, manifests
-from backstop.sandbox.resources import CONFIGMAPS, DEPLOYMENTS, SECRETS, SERVICES, Resource
+from backstop.sandbox.resources import CONFIGMAPS, DEPLOYMENTS, SECRETS, SERVICES, Resource, by_kind
 from backstop.sandbox.store import Object
 
 MERGE: Final = "application/merge-patch+json"
@@ -112,37 +112,29 @@ FAULTS: Final[dict[str, Fault]] = {
 def repair() -> list[Call]:
     """Applies the fleet's manifests again: creates what is missing and puts back what they say about the rest."""
     calls = []
-    for resource, obj in manifests():
+    for obj in manifests():
+        resource = by_kind(obj["apiVersion"], obj["kind"])
+        assert resource is not None  # noqa: S101  our own manifests
         namespace, name = obj["metadata"].get("namespace", ""), obj["metadata"]["name"]
-        calls.append(Call("POST", resource.path(namespace), _typed(resource, obj), expected=frozenset((409,))))
-        if resource in _PUT_BACK:
-            wanted = _put_back(resource, obj)
-            calls.append(Call("PATCH", resource.path(namespace, name), wanted, MERGE if resource is SECRETS else JSON_PATCH))
+        calls.append(Call("POST", resource.path(namespace), obj, expected=frozenset((409,))))
+        if operations := [{"op": "add", "path": f"/{path}", "value": _at(obj, path)} for path in _PUT_BACK.get(resource, ())]:
+            calls.append(Call("PATCH", resource.path(namespace, name), operations, JSON_PATCH))
     return calls
 
 
 _PUT_BACK: Final[dict[Resource, tuple[str, ...]]] = {
     CONFIGMAPS: ("data",),
-    SECRETS: (),
-    SERVICES: ("spec/selector", "spec/ports"),
-    DEPLOYMENTS: ("spec",),
+    SECRETS: ("data",),
+    SERVICES: ("metadata/labels", "spec/selector", "spec/ports"),
+    DEPLOYMENTS: ("metadata/labels", "spec"),
 }
 
 
-def _put_back(resource: Resource, obj: Object) -> Any:
-    if resource is SECRETS:
-        return {"stringData": obj["stringData"]}
-    operations = []
-    for path in ("metadata/labels", *_PUT_BACK[resource]):
-        value: Any = obj
-        for key in path.split("/"):
-            value = value[key]
-        operations.append({"op": "add", "path": f"/{path}", "value": value})
-    return operations
-
-
-def _typed(resource: Resource, obj: Object) -> Object:
-    return {"apiVersion": resource.api_version, "kind": resource.kind, **obj}
+def _at(obj: Object, path: str) -> Any:
+    value: Any = obj
+    for key in path.split("/"):
+        value = value[key]
+    return value
 
 
 async def heal(kubeconfig: Path) -> None:

@@ -70,6 +70,7 @@ class Container:
         self.process: Process | None = None
         self._started_at = ""
         self._out_of_memory = False
+        self._leaving = False
         self._runs = 0
 
     # The life of a container
@@ -94,6 +95,8 @@ class Container:
             self.restarts += 1
 
     def _starts_again(self, how: Exit) -> bool:
+        if self._leaving:
+            return False
         policy = self._host.pod["spec"].get("restartPolicy", "Always")
         if policy == "Always" and not self._once:
             return True
@@ -270,13 +273,14 @@ class Container:
     async def _watch_memory(self, process: Process, limit: int) -> None:
         """Kills the container when its measured memory exceeds its limit."""
         pid = await asyncio.shield(process.started)
-        while resident_bytes(pid) <= limit:
+        while resident_bytes(pid) <= limit:  # noqa: ASYNC110  memory use has no event to wait for
             await asyncio.sleep(SAMPLE_SECONDS)
         self._out_of_memory = True
         process.kill(signal.SIGKILL)
 
     async def stop(self, grace: float) -> None:
-        """Asks it to end, and makes it after `grace` seconds."""
+        """Asks it to end for good, and makes it after `grace` seconds."""
+        self._leaving = True
         process = self.process
         if process is None:
             return

@@ -75,7 +75,7 @@ class Runtime:
                 stdout=subprocess.DEVNULL,
                 start_new_session=True,
             )
-        self._control.setblocking(False)
+        self._control.settimeout(0)
 
     def start(self) -> None:
         """Listens to the zygote from now on."""
@@ -110,19 +110,23 @@ class Runtime:
         finally:
             listening.close()
             os.close(write_end)
-        await process.started
+        try:
+            await asyncio.shield(process.started)
+        except asyncio.CancelledError:  # nobody will ask for it any more
+            process.kill()
+            raise
         return process
 
     def send(self, order: dict[str, Any], fds: list[int] | None = None) -> None:
         """Tells the zygote. Does nothing once it is gone."""
         data = json.dumps(order).encode() + b"\n"
         with contextlib.suppress(OSError):
-            self._control.setblocking(True)
+            self._control.settimeout(None)
             if fds:
                 sent = socket.send_fds(self._control, [data], fds)
                 data = data[sent:]
             self._control.sendall(data)
-            self._control.setblocking(False)
+            self._control.settimeout(0)
 
     def _read_output(self, fd: int, process: Process) -> None:
         try:
