@@ -1,4 +1,4 @@
-"""One agent's world: its cluster, the API fault proxy in front of it, the agent, and for Backstop the executor. All separate processes."""
+"""One agent's world: its cluster, the API fault proxy, the agent, and for Backstop the executor. All separate processes."""
 
 from __future__ import annotations
 
@@ -44,8 +44,9 @@ class Lane:
 
     async def start_cluster(self) -> None:
         """The cluster, and the proxy in front of it. Afterwards `kube` is the supervisor's own admin access, past the proxy."""
+        self._scratch.mkdir(mode=0o700, parents=True)
         state = self._scratch / "cluster"
-        state.mkdir(parents=True)
+        state.mkdir()
         sandbox = await self._start(
             "cluster", "backstop.sandbox", "--state", state, "--seed", str(self.seed), "--until-stdin-closes"
         )
@@ -121,7 +122,7 @@ class Lane:
             shutil.copyfile(self.audit_log, self.record / "audit.jsonl")
 
     async def _start_proxy(self, state: Path) -> None:
-        arguments: list[str | Path] = ["--cert", _find(state, "server.crt"), "--key", _find(state, "server.key")]
+        arguments: list[str | Path] = ["--cert", state / "server.crt", "--key", state / "server.key"]
         for identity in ("investigator", "executor", "naive"):
             arguments += ["--kubeconfig", self._cluster["kubeconfigs"][identity], "--out", self._proxied(identity)]
         self._proxy = await self._start("proxy", "backstop.sandbox.fault_proxy", *arguments)
@@ -143,7 +144,3 @@ class Lane:
         child = await Child.start(f"{self.name} {name}", module, *arguments, log=self.record / f"{name}.log")
         self._children.append(child)
         return child
-
-
-def _find(state: Path, name: str) -> Path:
-    return next(state.rglob(name))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Mapping
 from pathlib import Path
 from typing import Any
@@ -55,6 +56,19 @@ class Measurements:
             gaps = (*after.unknown, f"audit log ({type(error).__name__})")
             return self._assess(after, [], gaps), []
         return self._assess(after, writes, after.unknown), writes
+
+    async def settled(self, seconds: float) -> None:
+        """Waits until the Deployments' controllers have nothing left to do, or for so long: a broken rollout never settles."""
+        path = KEPT["deployment"].format(ns=self._namespace)
+        latest: dict[str, Object] = {}
+        with contextlib.suppress(TimeoutError, ClusterError):
+            async with asyncio.timeout(seconds):
+                waiting = {_name(deployment) for deployment in await self._kube.items(path)}
+                async for kind, deployment in self._kube.watch(path):
+                    latest[_name(deployment)] = deployment
+                    waiting.discard(_name(deployment))
+                    if kind != "DELETED" and not waiting and all(_quiet(seen) for seen in latest.values()):
+                        return
 
     async def stop(self) -> None:
         for task in self._tasks:
@@ -152,6 +166,12 @@ def _service(counters: Object | None, endpoints: int) -> Service:
     recent = counters["recent"]
     rate = recent["failures"] / recent["requests"] if recent["requests"] else None
     return Service(counters["requests"], counters["failures"], rate, endpoints, has_traffic=True)
+
+
+def _quiet(deployment: Object) -> bool:
+    wanted, status = deployment["spec"].get("replicas", 1), deployment.get("status") or {}
+    counts = {status.get(key, 0) for key in ("replicas", "updatedReplicas", "availableReplicas")}
+    return status.get("observedGeneration", 0) >= deployment["metadata"].get("generation", 0) and counts == {wanted}
 
 
 def _ready_endpoints(service: str, slices: list[Object]) -> int:

@@ -1,0 +1,37 @@
+"""The command line: one file per group of commands. Whatever is heavy is imported inside the command that needs it."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from backstop.cli import drill, sandbox
+from backstop.errors import BackstopError, UsageError
+
+app = typer.Typer(
+    name="backstop",
+    help="An on-call SRE agent for Kubernetes in which a wrong model output cannot become a destructive action.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.command("drill")(drill.drill)
+app.add_typer(sandbox.app, name="sandbox")
+
+
+def main() -> None:
+    """Runs the command. Exit 2 and one sentence for what cannot be; never a traceback for what a person can put right."""
+    try:
+        app()
+    except UsageError as error:
+        complain(str(error))
+        sys.exit(2)
+    except BackstopError as error:
+        complain(str(error))
+        sys.exit(1)
+
+
+def complain(sentence: str) -> None:
+    """One line on standard error."""
+    print(f"backstop: {sentence}", file=sys.stderr)  # noqa: T201  the interface

@@ -1,0 +1,174 @@
+"""What a drill looks like: two columns in a terminal, plain lines in a pipe, nothing at all under `--json`."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Protocol, Self
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from backstop.cli.summary import summary_table
+from backstop.pipeline import STAGES
+from backstop.scenarios.base import Scenario
+from backstop.scenarios.report import DrillReport
+from backstop.scenarios.story import LaneName, Line, Mood, Note
+
+STYLES: Final[dict[Mood, str]] = {"plain": "", "good": "green", "bad": "bold red", "warn": "yellow"}
+LIGHTS: Final[dict[Mood, str]] = {"plain": "bold cyan", "good": "green", "bad": "bold red", "warn": "yellow"}
+SHORT: Final = dict(zip(STAGES, ("evidence", "diagnose", "quality", "plan", "action", "execute", "verify", "undo"), strict=True))
+TITLES: Final[dict[LaneName, str]] = {"naive": "naive agent", "backstop": "Backstop"}
+BARS: Final = "▁▂▃▄▅▆▇█"
+ROWS: Final = 18
+
+
+class Screen(Protocol):
+    """Where a drill is shown. Opened with `with`; what it gives is told every note."""
+
+    def __enter__(self) -> Callable[[Note], None]: ...
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None: ...
+
+    def summary(self, report: DrillReport, missed: Sequence[str], record: Path) -> None: ...
+
+
+def screen_for(scenario: Scenario, seed: int, lanes: Sequence[LaneName], *, quiet: bool) -> Screen:
+    """The screen that fits where standard output goes."""
+    console = Console(highlight=False)
+    if quiet:
+        return Quiet(console)
+    return Columns(console, scenario, seed, lanes) if console.is_terminal else Lines(console, scenario, seed)
+
+
+class Quiet:
+    """Shows nothing."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+
+    def __enter__(self) -> Callable[[Note], None]:
+        return self._hear
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        return None
+
+    def _hear(self, note: Note) -> None:
+        return None
+
+    def summary(self, report: DrillReport, missed: Sequence[str], record: Path) -> None:
+        """How it ended, agent by agent, and where the record is."""
+        self._console.print(summary_table(report, missed))
+        self._console.print(f"record: {record}", soft_wrap=True)
+
+
+class Lines(Quiet):
+    """One line per event, for pipes and logs."""
+
+    def __init__(self, console: Console, scenario: Scenario, seed: int) -> None:
+        super().__init__(console)
+        self._scenario, self._seed = scenario, seed
+
+    def __enter__(self) -> Callable[[Note], None]:
+        self._print(f"{self._scenario.name} (seed {self._seed}): {self._scenario.summary}")
+        return self._hear
+
+    def _hear(self, note: Note) -> None:
+        if note.line is not None:
+            source = f" [{note.line.source}]" if note.line.source else ""
+            self._print(f"{note.seconds:6.1f}s  {note.lane or '':9} {note.line.text}{source}")
+
+    def _print(self, text: str) -> None:
+        self._console.print(text, soft_wrap=True, markup=False)
+
+
+class _Column:
+    """One lane: its lights, its error rate, its lines."""
+
+    def __init__(self) -> None:
+        self.lights: dict[str, Mood] = {}
+        self.rates: deque[float | None] = deque(maxlen=60)
+        self.lines: deque[Line] = deque(maxlen=60)
+
+    def hear(self, note: Note) -> None:
+        if note.line is None:
+            self.rates.append(note.rate)
+            return
+        self.lines.append(note.line)
+        if note.line.stage:
+            self.lights[note.line.stage] = note.line.light
+
+    def draw(self, title: str, width: int, rows: int, console: Console) -> Panel:
+        inner = width - 4
+        text = [row for line in self.lines for row in _wrapped(line, inner, console)][-rows:]
+        text += [Text()] * (rows - len(text))
+        return Panel(Group(self._stages(inner), self._spark(inner), Text(), *text), title=title, title_align="left", width=width)
+
+    def _stages(self, width: int) -> Text:
+        names = SHORT if width >= 56 else {stage: name[:4] for stage, name in SHORT.items()}
+        bar = Text(no_wrap=True, overflow="crop")
+        for stage, name in names.items():
+            light = self.lights.get(stage)
+            bar.append(name, LIGHTS[light] if light else "dim").append(" ")
+        return bar
+
+    def _spark(self, width: int) -> Text:
+        now = self.rates[-1] if self.rates else None
+        label = "errors    —" if now is None else f"errors {now:4.0%}"
+        spark = Text(f"{label} ", "dim" if not now else "bold red", no_wrap=True)
+        for rate in list(self.rates)[-(width - len(label) - 1) :]:
+            bar = "·" if rate is None else BARS[min(7, int(rate * 8))]
+            spark.append(bar, "dim" if rate is None else "red" if rate > 0.01 else "green")
+        return spark
+
+
+class Columns(Quiet):
+    """Side by side, as it happens."""
+
+    def __init__(self, console: Console, scenario: Scenario, seed: int, lanes: Sequence[LaneName]) -> None:
+        super().__init__(console)
+        self._scenario, self._seed = scenario, seed
+        self._columns = {lane: _Column() for lane in lanes}
+        self._live = Live(console=console, auto_refresh=True, refresh_per_second=8, get_renderable=self._draw)
+
+    def __enter__(self) -> Callable[[Note], None]:
+        self._live.__enter__()
+        return self._hear
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._live.__exit__(kind, error, trace)
+
+    def __repr__(self) -> str:
+        return f"Columns({', '.join(self._columns)})"
+
+    def _hear(self, note: Note) -> None:
+        for lane, column in self._columns.items():
+            if note.lane in {None, lane}:
+                column.hear(note)
+
+    def _draw(self) -> RenderableType:
+        width = self._console.width
+        rows = max(6, min(ROWS, self._console.height - 9))
+        each = width // len(self._columns)
+        grid = Table.grid()
+        grid.add_row(*(c.draw(TITLES[lane], each, rows, self._console) for lane, c in self._columns.items()))
+        title = Text(f"{self._scenario.name} · seed {self._seed} · ", "bold", overflow="ellipsis", no_wrap=True)
+        return Group(title.append(self._scenario.summary, "none"), grid)
+
+
+def _wrapped(line: Line, width: int, console: Console) -> Sequence[Text]:
+    text = Text("• ", STYLES[line.mood])
+    text.append(line.text)
+    if line.source:
+        text.append(f" [{line.source}]", "magenta" if line.source == "injected" else "dim")
+    rows = text.wrap(console, width)
+    return (
+        [rows[0], *(Text("  ").append_text(row) for row in Text.join(Text(" "), rows[1:]).wrap(console, width - 2))]
+        if len(rows) > 1
+        else rows
+    )

@@ -1,0 +1,258 @@
+"""Plays one scenario to both agents at once: clusters up, traffic, the break, one alert to both, and then what came of it.
+
+Every process is its own; this one only starts them, hands them the same bytes, watches, measures and cleans up.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import shutil
+import tempfile
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from aiohttp import ClientError, ClientSession
+
+from backstop.clock import SystemClock
+from backstop.errors import BackstopError, InvariantError, UsageError
+from backstop.events import Event, read_events
+from backstop.records import Alert
+from backstop.sandbox.faults import FAULTS, send
+from backstop.scenarios.api_faults import API_FAULTS
+from backstop.scenarios.base import NAMESPACE, Scenario
+from backstop.scenarios.harm import Assessment
+from backstop.scenarios.lane import Lane, LaneName
+from backstop.scenarios.meter import Meter
+from backstop.scenarios.model_scripts import script
+from backstop.scenarios.observer import Measurements
+from backstop.scenarios.process import Child, ChildGone
+from backstop.scenarios.report import AgentReport, DrillReport, ErrorRate, Measured, backstop_report, naive_report, read_notes
+from backstop.scenarios.story import BackstopTeller, Line, Note, tell_fault, tell_naive
+
+ALERT_RATE = 0.2
+ALERT_HOLD_SECONDS = 1.0
+RISE_SECONDS = 45.0
+SETTLE_SECONDS = 5.0
+END_WINDOW_SECONDS = 2.0
+TAIL_SECONDS = 0.1
+
+
+@dataclass
+class _Run:
+    """What one lane's agent did, as far as the drill itself knows."""
+
+    start_rate: float | None = None
+    seconds: float = 0.0
+
+
+class Drill:
+    """One run. `record` is the directory where everything is kept; `listen` hears what happens while it happens."""
+
+    def __init__(
+        self,
+        scenario: Scenario,
+        seed: int,
+        lanes: Sequence[LaneName],
+        record: Path,
+        listen: Callable[[Note], None] = lambda _: None,
+    ) -> None:
+        self._scenario = scenario
+        self._seed = seed
+        self._record = prepare_record(record)
+        self._listen = listen
+        self._clock = SystemClock()
+        self._began = time.monotonic()
+        self._scratch = Path(tempfile.mkdtemp(prefix="backstop-"))
+        self._lanes = [Lane(name, self._scratch / name, record / name, seed) for name in lanes]
+        self._service = f"{NAMESPACE}/{scenario.page.service}"
+        self._meters: dict[LaneName, Meter] = {}
+        self._observers: dict[LaneName, Measurements] = {}
+        self._runs = {name: _Run() for name in lanes}
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def run(self) -> DrillReport:
+        """The whole drill. Raises BackstopError if it could not be held; whatever happens, nothing is left running."""
+        emulator: Child | None = None
+        try:
+            emulator = await self._start_emulator()
+            await _together(*(lane.start_cluster() for lane in self._lanes))
+            self._say(Line("the clusters answer, traffic flows", "good"))
+            url = (await emulator.read(60.0))["url"]
+            await _together(self._break_until_it_hurts(), *(lane.start_agent(url) for lane in self._lanes))
+            alerts = await self._alert()
+            await _together(*(self._work(lane, alerts) for lane in self._lanes))
+            report = await self._report()
+            await self._keep_journal(url)
+            return report
+        finally:
+            await asyncio.shield(self._stop(emulator))
+
+    async def _start_emulator(self) -> Child:
+        file = self._scratch / "script.json"
+        file.write_text(json.dumps(script(self._scenario.models, self._seed)), encoding="utf-8")
+        return await Child.start(
+            "emulator", "backstop.emulator", "--script", file, "--until-stdin-closes", log=self._record / "emulator.log"
+        )
+
+    async def _break_until_it_hurts(self) -> None:
+        """The same break in every cluster; returns once requests have really been failing for a while in all of them."""
+        for lane in self._lanes:
+            self._meters[lane.name] = Meter(lane.kube, self._service, self._rate_listener(lane.name))
+            self._follow(self._meters[lane.name].run())
+        meters = list(self._meters.values())
+        await asyncio.gather(*(m.held(lambda c: c.recent_rate is not None, 0.0, RISE_SECONDS) for m in meters))
+        await asyncio.gather(*(send(lane.admin, FAULTS[self._scenario.cluster].calls) for lane in self._lanes))
+        self._say(Line(FAULTS[self._scenario.cluster].summary, "bad", "injected"))
+        try:
+            await asyncio.gather(
+                *(m.held(lambda c: (c.recent_rate or 0.0) >= ALERT_RATE, ALERT_HOLD_SECONDS, RISE_SECONDS) for m in meters)
+            )
+        except TimeoutError as error:
+            raise BackstopError(f"the fault {self._scenario.cluster} made no requests fail within {RISE_SECONDS:g} s") from error
+
+    async def _alert(self) -> list[Alert]:
+        """Begins to observe, arms the API faults, and writes the alerts that all lanes get."""
+        at = self._clock.now()
+        for lane in self._lanes:
+            counters = self._meters[lane.name].latest
+            self._runs[lane.name].start_rate = counters.recent_rate if counters else None
+            self._observers[lane.name] = Measurements(lane.kube, NAMESPACE, self._clock)
+        await asyncio.gather(*(observer.begin() for observer in self._observers.values()))
+        await asyncio.gather(*(lane.inject(API_FAULTS[self._scenario.api]) for lane in self._lanes))
+        for lane in self._lanes:
+            self._follow(self._tell_faults(lane))
+            self._follow(self._tell_backstop(lane) if lane.name == "backstop" else self._tell_naive(lane))
+        alerts, advanced = [], 0.0
+        for number, seconds in enumerate(self._scenario.advances, 1):
+            advanced += seconds
+            alerts.append(self._scenario.page.alert(number, self._seed, at + timedelta(seconds=advanced)))
+        return alerts
+
+    async def _work(self, lane: Lane, alerts: list[Alert]) -> None:
+        for alert, advance in zip(alerts, self._scenario.advances, strict=True):
+            if advance:
+                await lane.advance(advance)
+            self._say(Line(f"alert: {alert.summary}", "bad"), lane.name)
+            began = time.monotonic()
+            closed = await lane.work(alert)
+            self._runs[lane.name].seconds += time.monotonic() - began
+            if closed is None:
+                break
+
+    async def _report(self) -> DrillReport:
+        self._say(Line("measuring what is left"))
+        reports = await asyncio.gather(*(self._measure(lane) for lane in self._lanes))
+        agents = {lane.name: report for lane, report in zip(self._lanes, reports, strict=True)}
+        report = DrillReport(scenario=self._scenario.name, seed=self._seed, cluster="embedded", agents=agents)
+        (self._record / "drill.json").write_text(report.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        return report
+
+    async def _measure(self, lane: Lane) -> AgentReport:
+        observer, run = self._observers[lane.name], self._runs[lane.name]
+        await observer.settled(SETTLE_SECONDS)
+        end_rate = await self._meters[lane.name].over(END_WINDOW_SECONDS)
+        assessment, writes = await observer.finish(lane.audit_log, lane.users)
+        self._keep_assessment(lane, assessment)
+        rates = ErrorRate(start=_rounded(run.start_rate), end=_rounded(end_rate))
+        measured = Measured(assessment=assessment, writes=tuple(writes), error_rate=rates, seconds=run.seconds)
+        if lane.name == "naive":
+            return naive_report(read_notes(lane.events), measured)
+        return backstop_report(list(read_events(lane.events)), measured, lane.events)
+
+    def _keep_assessment(self, lane: Lane, assessment: Assessment) -> None:
+        (lane.record / "harm.json").write_text(json.dumps(asdict(assessment), indent=2) + "\n", encoding="utf-8")
+
+    async def _keep_journal(self, url: str) -> None:
+        """What the emulator was asked and what it said, beside the agents' own accounts of it."""
+        with contextlib.suppress(ClientError, TimeoutError):
+            async with ClientSession() as session, session.get(url.removesuffix("/v1") + "/journal") as answer:
+                (self._record / "emulator.json").write_bytes(await answer.read())
+
+    async def _stop(self, emulator: Child | None) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*(observer.stop() for observer in self._observers.values()))
+        await asyncio.gather(*(lane.stop() for lane in self._lanes), *([emulator.stop()] if emulator else []))
+        shutil.rmtree(self._scratch, ignore_errors=True)
+
+    async def _tell_faults(self, lane: Lane) -> None:
+        async for fired in lane.faults_fired():
+            self._say(tell_fault(fired), lane.name)
+
+    async def _tell_backstop(self, lane: Lane) -> None:
+        teller = BackstopTeller()
+        async for text in _tail(lane.events):
+            line = teller.tell(Event.model_validate_json(text).body)
+            if line is not None:
+                self._say(line, lane.name)
+
+    async def _tell_naive(self, lane: Lane) -> None:
+        async for text in _tail(lane.events):
+            line = tell_naive(json.loads(text))
+            if line is not None:
+                self._say(line, lane.name)
+
+    def _say(self, line: Line, lane: LaneName | None = None) -> None:
+        self._listen(Note(time.monotonic() - self._began, lane, line))
+
+    def _rate_listener(self, lane: LaneName) -> Callable[[float | None], None]:
+        return lambda rate: self._listen(Note(time.monotonic() - self._began, lane, rate=rate))
+
+    def _follow(self, work: Any) -> None:
+        self._tasks.append(asyncio.create_task(work))
+
+
+async def _together(*works: Coroutine[Any, Any, Any]) -> None:
+    """All at once; the first that fails ends the others, so that nothing is started behind our back."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            for work in works:
+                group.create_task(work)
+    except* BackstopError as failed:
+        first = failed.exceptions[0]
+        raise (first if isinstance(first, BackstopError) else InvariantError(str(first))) from None
+
+
+async def _tail(path: Path) -> AsyncIterator[str]:
+    """The whole lines of a growing file, as they come."""
+    while not path.exists():
+        await asyncio.sleep(TAIL_SECONDS)
+    with path.open("rb") as file:
+        rest = b""
+        while True:
+            rest += file.read()
+            *lines, rest = rest.split(b"\n")
+            for line in lines:
+                yield line.decode("utf-8")
+            await asyncio.sleep(TAIL_SECONDS)
+
+
+def prepare_record(record: Path) -> Path:
+    """Makes the directory and sees that it can be written. Raises UsageError."""
+    try:
+        record.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=record):
+            pass
+    except OSError as error:
+        raise UsageError(
+            f"the record directory {record} cannot be written: {error.strerror}",
+            unchanged="nothing was started",
+            todo="name another with --record",
+        ) from error
+    return record.absolute()
+
+
+def default_record(base: Path, scenario: str, seed: int, at: datetime) -> Path:
+    """Where a run is kept if nobody says otherwise."""
+    return base / ".backstop" / "runs" / f"{at:%Y%m%dT%H%M%S}-{scenario}-{seed}"
+
+
+def _rounded(rate: float | None) -> float | None:
+    return None if rate is None else round(rate, 4)

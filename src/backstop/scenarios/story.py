@@ -1,0 +1,140 @@
+"""A drill while it happens, in plain words: what the terminal shows, folded from both agents' records."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from backstop.events import (
+    AnyBody,
+    Blocked,
+    Closed,
+    DefenseFired,
+    Diagnosed,
+    EvidenceGathered,
+    IntentRecorded,
+    Measured,
+    ModelCalled,
+    Rerouted,
+    VerdictReached,
+    Written,
+)
+from backstop.records import ModelCall, action_key
+
+Mood = Literal["plain", "good", "bad", "warn"]
+LaneName = Literal["naive", "backstop"]
+
+SHOWN_BY_THEIR_VERDICT = frozenset({"quality_gate", "judge", "action_gate", "executor"})
+
+
+@dataclass(frozen=True)
+class Line:
+    """One thing that happened: what, how it is to be taken, whose words they are, and which stage it lights how."""
+
+    text: str
+    mood: Mood = "plain"
+    source: str = ""  # injected, emulated, live; empty for what we say ourselves
+    stage: str = ""
+    light: Mood = "plain"
+
+
+@dataclass(frozen=True)
+class Note:
+    """A line of one lane (None: of the whole drill), or a sample of its error rate, so many seconds after the drill began."""
+
+    seconds: float
+    lane: LaneName | None
+    line: Line | None = None
+    rate: float | None = None
+
+
+class BackstopTeller:
+    """Tells Backstop's events; knows only what it needs so as not to say the same twice."""
+
+    def __init__(self) -> None:
+        self._healthy: bool | None = None
+
+    def tell(self, body: AnyBody) -> Line | None:
+        match body:
+            case EvidenceGathered(evidence=evidence):
+                cut = f", {len(evidence.omissions)} left out" if evidence.omissions else ""
+                return Line(f"looked: {len(evidence.facts)} facts{cut}", stage="evidence", light="good")
+            case ModelCalled(call=call):
+                return _called(call)
+            case Diagnosed(diagnosis=diagnosis, model=model):
+                return Line(f"{model}: {diagnosis.hypothesis} → {action_key(diagnosis.action)}", stage="diagnosis", light="good")
+            case VerdictReached():
+                return _verdict(body)
+            case Rerouted(attempt=attempt):
+                return Line(f"asks again, one model further up ({attempt})", "warn", stage="diagnosis", light="warn")
+            case Written(write=write, undo=undo):
+                said = "undid" if undo else "wrote"
+                text = f"{said}: {write.verb} {write.target.key} (audit {write.audit_id[:8]})"
+                return Line(text, "warn" if undo else "good", stage="undo" if undo else "execute", light="good")
+        return self._tell_end(body)
+
+    def _tell_end(self, body: AnyBody) -> Line | None:
+        match body:
+            case IntentRecorded():
+                return Line("the write and its undo are on record", stage="plan", light="good")
+            case Measured(phase=phase, healthy=healthy, error_rate=rate) if phase != "before" and healthy != self._healthy:
+                self._healthy = healthy
+                seen = "no requests" if rate is None else f"error rate {rate:.0%}"
+                return Line(
+                    f"measured: {seen}", "good" if healthy else "plain", stage="verify", light="good" if healthy else "warn"
+                )
+            case DefenseFired(defense=defense, reason=reason) if defense not in SHOWN_BY_THEIR_VERDICT:
+                return Line(f"{defense.replace('_', ' ')}: {reason}", "warn")
+            case Blocked(action=action, rules=rules):
+                return Line(f"blocked: {action} ({', '.join(rules)})", "warn", stage="action_gate", light="bad")
+            case Closed(outcome=outcome):
+                return Line(
+                    f"{outcome.kind.value.upper()}: {outcome.reason}", "good" if outcome.kind.value == "resolved" else "warn"
+                )
+        return None
+
+
+def tell_naive(note: dict[str, Any]) -> Line | None:
+    """One line of the naive agent's record."""
+    match note["type"]:
+        case "model_called":
+            call = note["call"]
+            mood: Mood = "plain" if call["outcome"] == "ok" else "bad"
+            return Line(f"asked {call['model']}: {call['outcome']}", mood, call["source"], "diagnosis", "plain")
+        case "decided":
+            return Line(f"believes it: {note['hypothesis']} → {note['action']}", "plain", stage="diagnosis", light="good")
+        case "written":
+            text = f"wrote: {note['verb']} {note['target']} (audit {note['audit_id'][:8]})"
+            return Line(text, "plain", stage="execute", light="good")
+        case "done":
+            return Line(f"says {note['outcome']}: {note['reason']}", stage="verify", light="good")
+        case "crashed":
+            return Line(f"CRASHED: {note['error']}", "bad")
+    return None
+
+
+def tell_fault(fired: dict[str, Any]) -> Line:
+    """One fault of the API proxy."""
+    words = {"refuse": "refused", "lose_reply": "carried out, and the reply lost", "hang": "left hanging", "drop_watch": "cut"}
+    done = words.get(fired["do"], fired["do"])
+    return Line(f"the API: {fired['method']} {fired['path'].partition('?')[0].rpartition('/')[2]} {done}", "bad", "injected")
+
+
+def _called(call: ModelCall) -> Line | None:
+    if call.role == "judge" and call.outcome == "ok":
+        return None  # its verdict says it
+    if call.outcome == "ok":
+        return Line(f"asked {call.model}: it answered", "plain", call.source, "diagnosis", "plain")
+    return Line(f"asked {call.model}: {call.outcome}", "warn", call.source, "diagnosis", "warn")
+
+
+def _verdict(body: VerdictReached) -> Line:
+    verdict = body.verdict
+    stage = {"judge": "quality_gate", "executor": "action_gate"}.get(verdict.stage, verdict.stage)
+    name = verdict.stage.replace("_", " ")
+    if verdict.passed:
+        return Line(f"{name}: passed, {len(verdict.checks)} checks", "good", stage=stage, light="good")
+    failed = [check for check in verdict.checks if not check.passed]
+    why = f"{failed[0].rule}: {failed[0].reason}" if failed else "it said nothing"
+    more = f" (and {len(failed) - 1} more)" if len(failed) > 1 else ""
+    return Line(f"{name} REFUSED {body.action}: {why}{more}", "warn", stage=stage, light="bad")
