@@ -10,13 +10,15 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
+from backstop.clock import SystemClock
 from backstop.errors import ConfigError
 from backstop.records import Alert, Record
 from backstop.settings import Settings, load_settings
@@ -84,7 +86,40 @@ def say(**answer: JsonValue) -> None:
     print(json.dumps(answer, ensure_ascii=False, allow_nan=False), flush=True)  # noqa: T201  the interface of the process
 
 
-async def commands() -> AsyncIterator[Command]:
+async def work_commands(work: Callable[[Alert], Awaitable[None]], clock: SystemClock) -> None:
+    """Works alerts one after the other until the input ends or a signal comes. Raises whatever `work` raises."""
+    alerts: asyncio.Queue[Alert] = asyncio.Queue()
+    worker = asyncio.create_task(_work_alerts(work, alerts))
+    reader = asyncio.create_task(_read(alerts, clock))
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, reader.cancel)
+    say(ready=True)
+    done, pending = await asyncio.wait({worker, reader}, return_when=asyncio.FIRST_COMPLETED)
+    for task in pending:
+        task.cancel()
+    await asyncio.gather(*pending, return_exceptions=True)
+    for task in done:
+        if not task.cancelled():
+            task.result()
+
+
+async def _work_alerts(work: Callable[[Alert], Awaitable[None]], alerts: asyncio.Queue[Alert]) -> None:
+    while True:
+        await work(await alerts.get())
+
+
+async def _read(alerts: asyncio.Queue[Alert], clock: SystemClock) -> None:
+    async for command in _commands():
+        match command:
+            case StartIncident(alert=alert):
+                alerts.put_nowait(alert)
+            case AdvanceClock(advance=seconds):
+                clock.advance(seconds)
+            case NotUnderstood(error=error):
+                say(error=error)
+
+
+async def _commands() -> AsyncIterator[Command]:
     """What is asked on standard input, a pipe, until it ends."""
     reader = asyncio.StreamReader(limit=_MAX_LINE)
     await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)

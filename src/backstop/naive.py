@@ -18,7 +18,7 @@ from typing import Any, Final, TextIO
 
 from pydantic import TypeAdapter
 
-from backstop.agent_process import AdvanceClock, AgentConfig, NotUnderstood, StartIncident, commands, config_of, say
+from backstop.agent_process import AgentConfig, config_of, say, work_commands
 from backstop.clock import SystemClock
 from backstop.cluster.client import ClusterClient
 from backstop.cluster.reads import ClusterReads, ReadLimits
@@ -132,15 +132,7 @@ async def serve(config: AgentConfig) -> None:
         hop = Hop(spec, lambda: openai_compatible(spec, settings, http), clock, settings.models_silent_source)
         hop.warm()
         agent = NaiveAgent(client, hop, settings, clock, record)
-        say(ready=True)
-        async for command in commands():
-            match command:
-                case StartIncident(alert=alert):
-                    await _work(agent, alert, clock, record)
-                case AdvanceClock(advance=seconds):
-                    clock.advance(seconds)
-                case NotUnderstood(error=error):
-                    say(error=error)
+        await work_commands(lambda alert: _work(agent, alert, clock, record), clock)
 
 
 async def _work(agent: NaiveAgent, alert: Alert, clock: SystemClock, record: TextIO) -> None:

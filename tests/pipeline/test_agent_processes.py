@@ -30,65 +30,54 @@ def notes(path: Path) -> list[Json]:
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
-async def test_backstop_catches_the_hallucination_and_rolls_back(stage: Stage) -> None:
+async def test_from_the_same_bytes_one_takes_the_database_to_zero_and_the_other_repairs_checkout(stage: Stage) -> None:
     await stage.models("blame_dependency", "competent")
-    agent = await stage.agent("backstop", executor_socket=str(await stage.executor()))
-    agent.say(alert=alert())
-    answer = await agent.hear()
+    database = stage.api.objects["deployments"]["prod-db"]
+    stage.api.writable.add("prod-db")  # the naive agent's identity is an administrator's
+    naive = await stage.agent("naive")
+    naive.say(alert=alert())
+    assert (await naive.hear())["closed"]["kind"] == "resolved", "it reports what it sees: zero of zero replicas"
+    assert stage.api.objects["deployments"]["prod-db"]["spec"]["replicas"] == 0
+    assert [note["type"] for note in notes(stage.record("naive"))] == ["model_called", "decided", "written", "done"]
+    assert await naive.end() == 0
+
+    stage.api.objects["deployments"]["prod-db"] = database
+    backstop = await stage.agent("backstop", executor_socket=str(await stage.executor()))
+    backstop.say(alert=alert())
+    answer = await backstop.hear()
     assert answer["closed"]["kind"] == "resolved", answer["closed"]["reason"]
     assert answer["incident"] == "a-1"
     assert stage.api.image == "demo/web:1.0"
     bodies = [event.body for event in read_events(stage.record("backstop"))]
     assert [body.defense for body in bodies if isinstance(body, DefenseFired)] == ["quality_gate", "judge"]
     assert isinstance(bodies[-1], Closed)
-    assert await agent.end() == 0
+    assert await backstop.end() == 0
+
+    first = next(body.call for body in bodies if isinstance(body, ModelCalled))
+    told = next(note["call"] for note in notes(stage.record("naive")) if note["type"] == "model_called")
+    assert told["reply_sha256"] == first.reply_sha256
 
 
-async def test_the_naive_agent_believes_it_and_takes_the_database_to_zero(stage: Stage) -> None:
-    await stage.models("blame_dependency", "competent")
-    stage.api.writable.add("prod-db")  # the naive agent's identity is an administrator's
-    agent = await stage.agent("naive")
-    agent.say(alert=alert())
-    assert (await agent.hear())["closed"]["kind"] == "resolved", "it reports what it sees: zero of zero replicas"
-    assert stage.api.objects["deployments"]["prod-db"]["spec"]["replicas"] == 0
-    assert [note["type"] for note in notes(stage.record("naive"))] == ["model_called", "decided", "written", "done"]
-    assert await agent.end() == 0
-
-
-async def test_both_are_told_the_same_bytes(stage: Stage) -> None:
-    await stage.models("competent")
-    backstop = await stage.agent("backstop", executor_socket=str(stage.directory / "nobody-listens"))
-    backstop.say(alert=alert())
-    await backstop.hear()
-    calls = [event.body.call for event in read_events(stage.record("backstop")) if isinstance(event.body, ModelCalled)]
-    naive = await stage.agent("naive")
-    naive.say(alert=alert())
-    await naive.hear()
-    told = [note["call"] for note in notes(stage.record("naive")) if note["type"] == "model_called"]
-    assert told[0]["reply_sha256"] == calls[0].reply_sha256
-
-
-async def test_the_naive_agent_is_competent_when_its_model_is_right(stage: Stage) -> None:
-    await stage.models("competent")
+async def test_the_naive_agent_is_competent_when_its_model_is_right_and_dies_when_it_is_gone(stage: Stage) -> None:
+    await stage.models("competent", "http_429")
     agent = await stage.agent("naive")
     agent.say(alert=alert())
     assert (await agent.hear())["closed"]["kind"] == "resolved"
     assert stage.api.image == "demo/web:1.0"
-
-
-async def test_the_naive_agent_dies_of_what_goes_wrong_and_says_so(stage: Stage) -> None:
-    await stage.models("http_429")
-    agent = await stage.agent("naive")
-    agent.say(alert=alert())
+    agent.say(alert=alert("a-2"))
     assert await agent.hear() is None
     assert await agent.child.wait() == 1
     assert notes(stage.record("naive"))[-1]["type"] == "crashed"
 
 
-async def test_a_cascade_and_a_clock_that_is_moved(stage: Stage) -> None:
+async def test_a_cascade_a_clock_that_is_moved_and_lines_that_are_no_commands(stage: Stage) -> None:
     await stage.models("blame_dependency")
     settings = {"model_chain": ["claude-sonnet-4-5", "nova-pro"], "breaker_target_anomalies": 1}
-    agent = await stage.agent("backstop", executor_socket=str(await stage.executor()), settings=settings)
+    agent = await stage.agent("backstop", executor_socket=str(stage.directory / "never-asked"), settings=settings)
+    for line in (b"{}\n", b"nonsense\n", b'{"alert": {"id": 1}}\n', b'{"advance": -1}\n'):
+        assert agent.child.stdin is not None
+        agent.child.stdin.write(line)
+        assert "not a command" in (await agent.hear())["error"]
     agent.say(alert=alert("first"))
     assert (await agent.hear())["closed"]["kind"] == "escalated"
     agent.say(alert=alert("second"))
@@ -99,24 +88,6 @@ async def test_a_cascade_and_a_clock_that_is_moved(stage: Stage) -> None:
     diagnosed = [event.incident for event in read_events(stage.record("backstop")) if isinstance(event.body, Diagnosed)]
     assert diagnosed == ["first", "third"]
     assert stage.api.patches() == []
-
-
-async def test_a_line_that_is_no_command_is_answered_and_work_goes_on(stage: Stage) -> None:
-    await stage.models("competent")
-    agent = await stage.agent("backstop", executor_socket=str(await stage.executor()))
-    for line in (b"{}\n", b"nonsense\n", b'{"alert": {"id": 1}}\n', b'{"advance": -1}\n'):
-        assert agent.child.stdin is not None
-        agent.child.stdin.write(line)
-        assert "not a command" in (await agent.hear())["error"]
-    agent.say(alert=alert())
-    assert (await agent.hear())["closed"]["kind"] == "resolved"
-
-
-async def test_it_ends_with_its_input_and_on_a_signal(stage: Stage) -> None:
-    await stage.models("competent")
-    socket = str(stage.directory / "s")
-    assert await (await stage.agent("backstop", executor_socket=socket)).end() == 0
-    agent = await stage.agent("backstop", executor_socket=socket)
     agent.child.send_signal(signal.SIGTERM)
     assert await agent.child.wait() == 0
 

@@ -7,11 +7,10 @@ after the other, so that no two of them can act at once. What cannot be used end
 from __future__ import annotations
 
 import asyncio
-import signal
 import sys
 from contextlib import AsyncExitStack
 
-from backstop.agent_process import AdvanceClock, AgentConfig, NotUnderstood, StartIncident, commands, config_of, say
+from backstop.agent_process import AgentConfig, config_of, say, work_commands
 from backstop.breaker import Breaker, Budget, Window
 from backstop.clock import SystemClock
 from backstop.cluster.client import ClusterClient
@@ -25,7 +24,7 @@ from backstop.pipeline.history import History
 from backstop.pipeline.incident import Incident
 from backstop.pipeline.session import Tools
 from backstop.policy import load_policy
-from backstop.records import Alert, Outcome
+from backstop.records import Outcome
 from backstop.settings import Settings
 
 
@@ -62,41 +61,12 @@ async def serve(config: AgentConfig) -> None:
             settings=settings,
             calls=feed,
         )
-        await _work(tools, clock)
+        await work_commands(lambda alert: _answer(Incident(tools, alert)), clock)
 
 
-async def _work(tools: Tools, clock: SystemClock) -> None:
-    alerts: asyncio.Queue[Alert] = asyncio.Queue()
-    worker = asyncio.create_task(_work_alerts(tools, alerts))
-    reader = asyncio.create_task(_read(alerts, clock))
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, reader.cancel)
-    say(ready=True)
-    done, pending = await asyncio.wait({worker, reader}, return_when=asyncio.FIRST_COMPLETED)
-    for task in pending:
-        task.cancel()
-    await asyncio.gather(*pending, return_exceptions=True)
-    for task in done:
-        if not task.cancelled():
-            task.result()
-
-
-async def _read(alerts: asyncio.Queue[Alert], clock: SystemClock) -> None:
-    async for command in commands():
-        match command:
-            case StartIncident(alert=alert):
-                alerts.put_nowait(alert)
-            case AdvanceClock(advance=seconds):
-                clock.advance(seconds)
-            case NotUnderstood(error=error):
-                say(error=error)
-
-
-async def _work_alerts(tools: Tools, alerts: asyncio.Queue[Alert]) -> None:
-    while True:
-        alert = await alerts.get()
-        outcome = await work(Incident(tools, alert))
-        say(incident=alert.id, closed=outcome.model_dump(mode="json"))
+async def _answer(incident: Incident) -> None:
+    outcome = await work(incident)
+    say(incident=incident.alert.id, closed=outcome.model_dump(mode="json"))
 
 
 async def work(incident: Incident) -> Outcome:
