@@ -42,16 +42,17 @@ async def _run(asked: argparse.Namespace, runtime: Runtime) -> int:
         access = await cluster.start(port=asked.port)
     except OSError as error:
         await runtime.stop()
-        print(f"cannot start the cluster: {error.strerror or error}", file=sys.stderr)
+        sys.stderr.write(f"cannot start the cluster: {error.strerror or error}\n")
         return 2
-    print(json.dumps(access.json()), flush=True)
+    sys.stdout.write(json.dumps(access.json()) + "\n")
+    sys.stdout.flush()
     leaving = loop.create_task(leave.wait())
     await asyncio.wait((leaving, cluster.failed), return_when=asyncio.FIRST_COMPLETED)
-    error = cluster.failed.exception() if cluster.failed.done() else None
+    bug = cluster.failed.exception() if cluster.failed.done() else None
     leaving.cancel()
     await cluster.stop()
-    if error is not None:
-        raise error
+    if bug is not None:
+        raise bug
     return 0
 
 

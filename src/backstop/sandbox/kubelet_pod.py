@@ -173,7 +173,7 @@ class PodWorker:
             why = {"reason": "PodCompleted" if self._phase() == "Succeeded" else "PodFailed"}
         else:
             why = {"message": f"containers with unready status: [{' '.join(unready)}]", "reason": "ContainersNotReady"}
-        incomplete = [c.name for c in self.init if not c.state.get("terminated", {}).get("exitCode") == 0]
+        incomplete = [c.name for c in self.init if c.state.get("terminated", {}).get("exitCode") != 0]
         uninitialized = {
             "message": f"containers with incomplete status: [{' '.join(incomplete)}]",
             "reason": "ContainersNotInitialized",

@@ -4,7 +4,7 @@ Started once per cluster as `python -I -S workload.py FD`, so that a container c
 start. It imports nothing but the standard library, and little of that. Each container is a process of its own: own group, own
 memory, own exit code. The kubelet talks JSON lines over the socket FD; file descriptors travel beside them.
 
-    {"op": "spawn", "id", "program", "behaviour", "version", "env", "ports", "fds"}    fds: one listening socket per port, then the log
+    {"op": "spawn", "id", "program", "behaviour", "version", "env", "fds"}    fds: listening sockets, then the log
     {"op": "kill", "id", "signal"}
     {"started": id, "pid"}   {"exited": id, "code", "signal"}
 
@@ -100,7 +100,8 @@ class Web(Program):
 
     def answer(self, path: str) -> Reply:
         if self.behaviour == "hang" and self.age > 2:
-            threading.Event().wait()
+            time.sleep(30)
+            raise OSError
         if path == "/healthz":
             starting = self.behaviour == "slow-start" and self.age < 8
             return (503, "starting: warming the price cache") if starting else (200, "ok")
@@ -165,7 +166,8 @@ class Listener:
         self._program.start()
         leave_at = float("inf")
         while (left := leave_at - time.monotonic()) > 0:
-            ready = select.select([*self._sockets, wake, lifeline], [], [], None if left == float("inf") else left)[0]
+            watched: list[Any] = [*self._sockets, wake, lifeline]
+            ready = select.select(watched, [], [], None if left == float("inf") else left)[0]
             if lifeline in ready:
                 os._exit(1)
             if wake in ready:
@@ -268,7 +270,8 @@ class Zygote:
         signal.signal(signal.SIGCHLD, lambda *_: None)
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C is the cluster's to handle
         while True:
-            ready = select.select([self._control, self._wake], [], [])[0]
+            watched: list[Any] = [self._control, self._wake]
+            ready = select.select(watched, [], [])[0]
             if self._wake in ready:
                 os.read(self._wake, 256)
                 self._reap()

@@ -81,9 +81,8 @@ def replica_annotations(deployment: Object) -> dict[str, str]:
 def annotate(deployment: Object, replicaset: Object, revision: int) -> None:
     """Copies the Deployment's annotations and, if `revision` is newer than its own, makes it that revision."""
     annotations: dict[str, str] = replicaset["metadata"].setdefault("annotations", {})
-    for key, value in (deployment["metadata"].get("annotations") or {}).items():
-        if key not in NOT_COPIED:
-            annotations[key] = value
+    given = deployment["metadata"].get("annotations") or {}
+    annotations.update({key: value for key, value in given.items() if key not in NOT_COPIED})
     before = revision_of(replicaset)
     if before >= revision:
         return

@@ -94,7 +94,7 @@ def proportional(limits: Bounds, sizes: Sequence[tuple[Size, int]]) -> dict[str,
     result = {size.name: size.wanted for size, _ in ordered}
     added = 0
     for size, most_before in ordered:
-        if to_add == 0 or added == to_add or size.wanted == 0:
+        if to_add in (0, added) or size.wanted == 0:
             continue
         part = (
             -size.wanted if limits.replicas == 0 else _round(size.wanted * limits.most / (most_before or limits.most)) - size.wanted

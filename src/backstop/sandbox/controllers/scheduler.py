@@ -106,7 +106,8 @@ def explain(refusals: list[Refusal]) -> str:
     said = ", ".join(sorted(f"{number} {reason}" for reason, number in reasons.items()))
     outlook = Counter(NO_VICTIMS if helpful else UNHELPFUL for _, helpful in refusals)
     preemption = ", ".join(sorted(f"{number} {text}" for text, number in outlook.items()))
-    return f"0/{count} nodes are available: {said}. no new claims to deallocate, preemption: 0/{count} nodes are available: {preemption}"
+    nodes = f"0/{count} nodes are available"
+    return f"{nodes}: {said}. no new claims to deallocate, preemption: {nodes}: {preemption}"
 
 
 def refusal(pod: Object, node: Object, running: list[Object]) -> Refusal:
@@ -152,11 +153,12 @@ def _room(pod: Object, node: Object, running: list[Object]) -> Refusal:
     here = [p for p in running if p["spec"]["nodeName"] == node["metadata"]["name"]]
     if len(here) + 1 > offered.get("pods", Fraction(110)):
         return ["Too many pods"], True
-    used: Counter[str] = Counter()
+    used: dict[str, Fraction] = {}
     for other in here:
-        used.update(requests(other))  # type: ignore[arg-type]  Counter adds fractions as well as integers
+        for name, amount in requests(other).items():
+            used[name] = used.get(name, Fraction(0)) + amount
     wanted = {name: amount for name, amount in requests(pod).items() if amount}
-    short = [name for name, amount in wanted.items() if amount > offered.get(name, Fraction(0)) - used[name]]
+    short = [name for name, amount in wanted.items() if amount > offered.get(name, Fraction(0)) - used.get(name, Fraction(0))]
     hopeless = any(wanted[name] > offered.get(name, Fraction(0)) for name in short)
     return [f"Insufficient {name}" for name in sorted(short)], bool(short) and not hopeless
 

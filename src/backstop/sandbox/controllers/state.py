@@ -10,7 +10,7 @@ from backstop.sandbox.store import Object
 
 def parse_time(text: str) -> float:
     """Seconds since the epoch of an RFC 3339 time."""
-    return datetime.fromisoformat(text.replace("Z", "+00:00")).astimezone(UTC).timestamp()
+    return datetime.fromisoformat(text).astimezone(UTC).timestamp()
 
 
 def controller_of(obj: Object) -> dict[str, Any] | None:
@@ -44,20 +44,16 @@ def matches(selector: dict[str, Any] | None, labels: dict[str, str] | None) -> b
 
 
 def _holds(rule: dict[str, Any], labels: dict[str, str]) -> bool:
-    value, values = labels.get(rule["key"]), rule.get("values") or ()
-    match rule["operator"]:
-        case "In":
-            return value in values
-        case "NotIn":
-            return value not in values
-        case "Exists":
-            return value is not None
-        case "DoesNotExist":
-            return value is None
-        case "Gt":
-            return value is not None and int(value) > int(values[0])
-        case "Lt":
-            return value is not None and int(value) < int(values[0])
+    value: str | None = labels.get(rule["key"])
+    values: list[str] = rule.get("values") or []
+    operator: str = rule["operator"]
+    match operator:
+        case "In" | "NotIn":
+            return (value in values) == (operator == "In")
+        case "Exists" | "DoesNotExist":
+            return (value is not None) == (operator == "Exists")
+        case "Gt" | "Lt" if value is not None:
+            return int(value) > int(values[0]) if operator == "Gt" else int(value) < int(values[0])
     return False
 
 
