@@ -200,6 +200,23 @@ def test_what_only_looks_like_another_service_is_none(value: str) -> None:
     assert not [f for f in evidence(api).facts if f.kind is FactKind.DEPENDENCY and f.about.name == "checkout"]
 
 
+def test_routine_events_are_no_facts() -> None:
+    api = shop()
+    involved = {"kind": "Pod", "namespace": "shop", "name": "checkout-bbb-0"}
+    for number, (kind, reason, message) in enumerate(
+        [
+            ("Normal", "Started", "Started container web"),
+            ("Normal", "Killing", "Stopping container web"),
+            ("Normal", "Killing", "Container web failed liveness probe, will be restarted"),
+            ("Warning", "Created", "odd"),
+        ]
+    ):
+        api.put("events", f"x{number}", involvedObject=involved, type=kind, reason=reason, message=message)
+    found = [fact.text for fact in evidence(api).facts if fact.kind is FactKind.EVENT]
+    assert [text.split(":")[0] for text in found] == ["Normal Killing", "Warning BackOff", "Warning Created"]
+    assert "liveness" in found[0]
+
+
 def test_events_are_last_and_without_uids() -> None:
     found = evidence()
     event = found.facts[-1]

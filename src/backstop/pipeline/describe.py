@@ -25,6 +25,7 @@ _UNSTABLE: Final = (
     (re.compile(r"\bback-off \d\w* "), "back-off "),
 )
 _SECRET: Final = re.compile(r"pass|secret|token|credential|private|(?:^|_)(?:api_?)?key$", re.IGNORECASE)
+_ROUTINE: Final = frozenset({"Scheduled", "Pulling", "Pulled", "Created", "Started", "SuccessfulCreate", "SuccessfulDelete"})
 _LATELY: Final = timedelta(hours=1)
 WITHHELD: Final = "(withheld)"
 
@@ -67,6 +68,7 @@ def workload(deployment: Json, pods: Sequence[Json], *, served: bool) -> Draft:
         time=moment(deployment, "metadata", "creationTimestamp"),
         text=lines(
             f"{health.desired} replicas desired, {health.ready} ready, {health.available} available, {health.updated} updated",
+            f"{health.total} pods in total" if health.total != health.desired else "",
             f"images: {', '.join(images)}",
             f"strategy {_strategy(deployment)}",
             "the rollout is paused" if paused else "",
@@ -270,6 +272,12 @@ def _container(status: Json, ended: Json) -> list[str]:
     if not words:
         words.append(f"{label} has no state")
     return [f"{words[0]}, image {text(status, 'image')}", *words[1:]]
+
+
+def routine(obj: Json) -> bool:
+    """Whether an Event only says that a container came or went as it should: its pod's facts say that already."""
+    ending = text(obj, "reason") == "Killing" and text(obj, "message").startswith("Stopping container")
+    return text(obj, "type") != "Warning" and (text(obj, "reason") in _ROUTINE or ending)
 
 
 def event(obj: Json, owner: str) -> Draft:

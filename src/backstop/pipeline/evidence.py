@@ -12,7 +12,8 @@ those of the alert's target first, then those of what it depends on, then by nam
     log         pod, container, errors (lines that report one), lines, times (of each line)
     event       type, reason, count; it is about the involved object
 
-A log is by its nature the end of something: the last lines, as many as its window holds. Anything else that was cut is an Omission.
+A log is by its nature the end of something: the last lines, as many as its window holds. Of Events, the routine ones are left out
+(Scheduled, Pulled, Created, Started, …), as the pods say it themselves. Anything else that was cut is an Omission.
 """
 
 from __future__ import annotations
@@ -278,7 +279,7 @@ def _stamped(line: str) -> tuple[str | None, str]:
 def _events(scene: _Scene) -> list[Draft]:
     """Events that say the same of the same object are one, with their counts added up and the latest time."""
     merged: dict[tuple[str, str, str], Draft] = {}
-    for obj in scene.of("Event"):
+    for obj in (found for found in scene.of("Event") if not describe.routine(found)):
         draft = describe.event(obj, "")
         draft = replace(draft, workload=scene.workload_of(draft.about))
         key = (draft.about.kind, draft.about.name, draft.text)
