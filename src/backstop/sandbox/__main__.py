@@ -42,7 +42,8 @@ async def _run(asked: argparse.Namespace, runtime: Runtime) -> int:
         access = await cluster.start(port=asked.port)
     except OSError as error:
         await runtime.stop()
-        sys.stderr.write(f"cannot start the cluster: {error.strerror or error}\n")
+        where = f"{error.filename}: " if error.filename else ""
+        sys.stderr.write(f"cannot start the cluster: {where}{error.strerror or error}\n")
         return 2
     sys.stdout.write(json.dumps(access.json()) + "\n")
     sys.stdout.flush()
@@ -65,7 +66,10 @@ async def _watch_stdin(leave: asyncio.Event) -> None:
             loop.remove_reader(0)
             leave.set()
 
-    loop.add_reader(0, look)
+    try:
+        loop.add_reader(0, look)
+    except PermissionError:  # a file or /dev/null, which nobody holds open for us
+        leave.set()
 
 
 def main() -> int:

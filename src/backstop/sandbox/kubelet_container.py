@@ -255,6 +255,8 @@ class Container:
         probe = Probe(kind, self.spec[f"{kind.lower()}Probe"], ports, self._host.ip)
 
         def miss(why: str) -> None:
+            if self._leaving:
+                return  # it was asked to go: that it answers no more is no symptom
             self._say(WARNING, "Unhealthy", f"{kind} probe failed: {why}")
 
         return watch(probe, process.ports.get, on_success=success, on_failure=failure, on_miss=miss)

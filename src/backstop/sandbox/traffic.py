@@ -14,8 +14,9 @@ from typing import Any
 
 import aiohttp
 
+from backstop.sandbox.controllers.endpoints import SERVICE_NAME
 from backstop.sandbox.registry import Registry
-from backstop.sandbox.resources import SERVICES, Resource
+from backstop.sandbox.resources import ENDPOINTSLICES, NAMESPACES, SERVICES, Resource
 from backstop.sandbox.store import Object
 
 FRONT = "backstop.dev/front"
@@ -50,7 +51,11 @@ class Counter:
 
 
 class Traffic:
-    """Ten requests a second per front Service, each started on time whatever became of the one before."""
+    """Ten requests a second per front Service, each started on time whatever became of the one before.
+
+    They begin when the Service has its first ready endpoint, and go on for as long as it is meant to be a front: users do not go
+    away because somebody deleted a Service. Taking its label away, or deleting its namespace, ends them.
+    """
 
     def __init__(self, registry: Registry) -> None:
         self._registry = registry
@@ -73,44 +78,55 @@ class Traffic:
             connector=aiohttp.TCPConnector(ssl=tls, limit=0),
             timeout=aiohttp.ClientTimeout(total=ANSWER_SECONDS),
         )
-        for service in self._registry.store.every(SERVICES):
-            self._follow(service, gone=False)
+        for slice_ in self._registry.store.every(ENDPOINTSLICES):
+            self._begin(slice_)
         self._registry.subscribe(self._changed)
 
     def _changed(self, change: str, resource: Resource, obj: Object, _old: Object | None) -> None:
-        if resource is SERVICES:
-            self._follow(obj, gone=change == "DELETED")
+        meta = obj["metadata"]
+        if resource is NAMESPACES and (change == "DELETED" or "deletionTimestamp" in meta):
+            self._end([key for key in self._clients if key[0] == meta["name"]])
+        elif resource is SERVICES and change != "DELETED" and not _is_front(obj):
+            self._end([(meta["namespace"], meta["name"])])
+        elif resource is ENDPOINTSLICES and change != "DELETED":
+            self._begin(obj)
 
-    def _follow(self, service: Object, *, gone: bool) -> None:
-        meta = service["metadata"]
-        key = (meta["namespace"], meta["name"])
-        front = not gone and (meta.get("labels") or {}).get(FRONT) == "true"
-        if front and key not in self._clients and self._session is not None:
+    def _begin(self, slice_: Object) -> None:
+        meta = slice_["metadata"]
+        key = (meta["namespace"], (meta.get("labels") or {}).get(SERVICE_NAME, ""))
+        if key in self._clients or not any(e["conditions"].get("ready") for e in slice_.get("endpoints") or ()):
+            return
+        service = self._registry.store.get(SERVICES, *key)
+        if service is not None and _is_front(service):
             self._counters.setdefault(key, Counter())
-            self._clients[key] = asyncio.get_running_loop().create_task(self._send(key), name=f"traffic/{'/'.join(key)}")
-        elif not front and key in self._clients:
-            self._clients.pop(key).cancel()
+            path = f"/api/v1/namespaces/{key[0]}/services/{key[1]}:{service['spec']['ports'][0]['port']}/proxy/"
+            self._clients[key] = asyncio.get_running_loop().create_task(self._send(key, path), name=f"traffic/{'/'.join(key)}")
 
-    async def _send(self, key: Key) -> None:
+    def _end(self, keys: list[Key]) -> None:
+        for key in keys:
+            if key in self._clients:
+                self._clients.pop(key).cancel()
+                del self._counters[key]
+
+    async def _send(self, key: Key, path: str) -> None:
         loop = asyncio.get_running_loop()
         due = loop.time() + len(self._clients) / PER_SECOND / 3  # the services take turns
         while True:
             await asyncio.sleep(max(0.0, due - loop.time()))
-            task = loop.create_task(self._request(key))
+            task = loop.create_task(self._request(self._counters[key], path))
             self._pending.add(task)
             task.add_done_callback(self._pending.discard)
             due = max(due + 1 / PER_SECOND, loop.time())
 
-    async def _request(self, key: Key) -> None:
+    async def _request(self, counter: Counter, path: str) -> None:
         assert self._session is not None  # noqa: S101  started
-        namespace, name = key
         try:
-            async with self._session.get(f"{self._url}/api/v1/namespaces/{namespace}/services/{name}/proxy/") as answer:
+            async with self._session.get(f"{self._url}{path}") as answer:
                 await answer.read()
                 failed = answer.status >= 400
         except (aiohttp.ClientError, TimeoutError):
             failed = True
-        self._counters[key].add(asyncio.get_running_loop().time(), failed=failed)
+        counter.add(asyncio.get_running_loop().time(), failed=failed)
 
     async def stop(self) -> None:
         """Stops sending."""
@@ -120,3 +136,7 @@ class Traffic:
         await asyncio.gather(*tasks, return_exceptions=True)
         if self._session is not None:
             await self._session.close()
+
+
+def _is_front(service: Object) -> bool:
+    return (service["metadata"].get("labels") or {}).get(FRONT) == "true"
