@@ -65,7 +65,7 @@ class Settings(BaseSettings):
 
     # Measured verification: probes at an interval, good for a whole window, before the deadline.
     verify_window_seconds: Seconds = 5.0
-    verify_deadline_seconds: Seconds = 60.0
+    verify_deadline_seconds: Seconds = 90.0  # old pods may take half a minute to end, and only then is a rollout over
     verify_interval_seconds: Seconds = 0.25
     verify_probes: Count = 5  # of each service, at each interval
     verify_min_requests: Count = 20  # fewer within the window say nothing about an error rate
