@@ -38,7 +38,7 @@ bench: .venv/.dev ## recovery time beside `kubectl rollout undo`
 
 lock: ## pin requirements/*.in anew, with hashes, naming no index (needs uv)
 	@cd requirements && for set in run dev; do \
-	  uv pip compile --quiet --generate-hashes --no-emit-index-url --no-header --python-version 3.11 --universal $$set.in -o $$set.txt; done
+	  uv pip compile --quiet --generate-hashes --no-header --python-version 3.11 --universal $$set.in -o $$set.txt; done
 
 clean: ## remove what the other commands made
 	rm -rf .venv .backstop .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
