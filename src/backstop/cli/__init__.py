@@ -15,6 +15,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # plain help comes up twice as fast
 )
 app.command("drill")(drill.drill)
 app.add_typer(sandbox.app, name="sandbox")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -34,7 +34,7 @@ class Agents(StrEnum):
         return ("naive", "backstop")
 
 
-def drill(
+def drill(  # noqa: PLR0913, PLR0917  one per option
     scenario: Annotated[str | None, typer.Argument(help="Which one; without a name the headline one.")] = None,
     agent: Annotated[Agents, typer.Option(help="Who takes part.")] = Agents.BOTH,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per drill and nothing else.")] = False,
@@ -80,8 +80,8 @@ def _refuse_what_is_not_there_yet(*, live: bool, context: str | None) -> None:
         )
 
 
-def _list(scenarios: object) -> None:
-    for scenario in scenarios:  # type: ignore[attr-defined]
+def _list(scenarios: Iterable[Scenario]) -> None:
+    for scenario in scenarios:
         typer.echo(f"{scenario.name:26}{scenario.summary}\n{'':26}Backstop must {scenario.expects}")
 
 

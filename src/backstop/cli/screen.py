@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Protocol, Self
+from typing import Final, Protocol
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -53,12 +53,9 @@ class Quiet:
         self._console = console
 
     def __enter__(self) -> Callable[[Note], None]:
-        return self._hear
+        return lambda _: None
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        return None
-
-    def _hear(self, note: Note) -> None:
         return None
 
     def summary(self, report: DrillReport, missed: Sequence[str], record: Path) -> None:
@@ -161,14 +158,11 @@ class Columns(Quiet):
         return Group(title.append(self._scenario.summary, "none"), grid)
 
 
-def _wrapped(line: Line, width: int, console: Console) -> Sequence[Text]:
+def _wrapped(line: Line, width: int, console: Console) -> list[Text]:
     text = Text("• ", STYLES[line.mood])
     text.append(line.text)
     if line.source:
         text.append(f" [{line.source}]", "magenta" if line.source == "injected" else "dim")
-    rows = text.wrap(console, width)
-    return (
-        [rows[0], *(Text("  ").append_text(row) for row in Text.join(Text(" "), rows[1:]).wrap(console, width - 2))]
-        if len(rows) > 1
-        else rows
-    )
+    first, *rest = list(text.wrap(console, width))
+    indented = Text(" ").join(rest).wrap(console, width - 2)
+    return [first, *(Text("  ").append_text(row) for row in indented)]

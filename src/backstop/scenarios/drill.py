@@ -11,7 +11,7 @@ import json
 import shutil
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -26,12 +26,13 @@ from backstop.records import Alert
 from backstop.sandbox.faults import FAULTS, send
 from backstop.scenarios.api_faults import API_FAULTS
 from backstop.scenarios.base import NAMESPACE, Scenario
+from backstop.scenarios.follower import Follower
 from backstop.scenarios.harm import Assessment
 from backstop.scenarios.lane import Lane, LaneName
 from backstop.scenarios.meter import Meter
 from backstop.scenarios.model_scripts import script
 from backstop.scenarios.observer import Measurements
-from backstop.scenarios.process import Child, ChildGone
+from backstop.scenarios.process import Child
 from backstop.scenarios.report import AgentReport, DrillReport, ErrorRate, Measured, backstop_report, naive_report, read_notes
 from backstop.scenarios.story import BackstopTeller, Line, Note, tell_fault, tell_naive
 
@@ -40,7 +41,6 @@ ALERT_HOLD_SECONDS = 1.0
 RISE_SECONDS = 45.0
 SETTLE_SECONDS = 5.0
 END_WINDOW_SECONDS = 2.0
-TAIL_SECONDS = 0.1
 
 
 @dataclass
@@ -74,6 +74,8 @@ class Drill:
         self._meters: dict[LaneName, Meter] = {}
         self._observers: dict[LaneName, Measurements] = {}
         self._runs = {name: _Run() for name in lanes}
+        self._up = {name: asyncio.Event() for name in lanes}
+        self._followers = {lane.name: self._follower(lane) for lane in self._lanes}
         self._tasks: list[asyncio.Task[None]] = []
 
     async def run(self) -> DrillReport:
@@ -81,17 +83,20 @@ class Drill:
         emulator: Child | None = None
         try:
             emulator = await self._start_emulator()
-            await _together(*(lane.start_cluster() for lane in self._lanes))
-            self._say(Line("the clusters answer, traffic flows", "good"))
-            url = (await emulator.read(60.0))["url"]
-            await _together(self._break_until_it_hurts(), *(lane.start_agent(url) for lane in self._lanes))
+            url = asyncio.create_task(_url(emulator))
+            await _together(self._break_until_it_hurts(), *(self._start(lane, url) for lane in self._lanes))
             alerts = await self._alert()
             await _together(*(self._work(lane, alerts) for lane in self._lanes))
             report = await self._report()
-            await self._keep_journal(url)
+            await self._keep_journal(await url)
             return report
         finally:
             await asyncio.shield(self._stop(emulator))
+
+    async def _start(self, lane: Lane, url: asyncio.Task[str]) -> None:
+        await lane.start_cluster()
+        self._up[lane.name].set()
+        await lane.start_agent(await url)
 
     async def _start_emulator(self) -> Child:
         file = self._scratch / "script.json"
@@ -102,6 +107,8 @@ class Drill:
 
     async def _break_until_it_hurts(self) -> None:
         """The same break in every cluster; returns once requests have really been failing for a while in all of them."""
+        await asyncio.gather(*(up.wait() for up in self._up.values()))
+        self._say(Line("the clusters answer, traffic flows", "good"))
         for lane in self._lanes:
             self._meters[lane.name] = Meter(lane.kube, self._service, self._rate_listener(lane.name))
             self._follow(self._meters[lane.name].run())
@@ -127,7 +134,7 @@ class Drill:
         await asyncio.gather(*(lane.inject(API_FAULTS[self._scenario.api]) for lane in self._lanes))
         for lane in self._lanes:
             self._follow(self._tell_faults(lane))
-            self._follow(self._tell_backstop(lane) if lane.name == "backstop" else self._tell_naive(lane))
+            self._follow(self._followers[lane.name].run())
         alerts, advanced = [], 0.0
         for number, seconds in enumerate(self._scenario.advances, 1):
             advanced += seconds
@@ -142,8 +149,10 @@ class Drill:
             began = time.monotonic()
             closed = await lane.work(alert)
             self._runs[lane.name].seconds += time.monotonic() - began
+            self._followers[lane.name].catch_up()
             if closed is None:
                 break
+        lane.dismiss()
 
     async def _report(self) -> DrillReport:
         self._say(Line("measuring what is left"))
@@ -186,18 +195,15 @@ class Drill:
         async for fired in lane.faults_fired():
             self._say(tell_fault(fired), lane.name)
 
-    async def _tell_backstop(self, lane: Lane) -> None:
+    def _follower(self, lane: Lane) -> Follower:
         teller = BackstopTeller()
-        async for text in _tail(lane.events):
-            line = teller.tell(Event.model_validate_json(text).body)
+
+        def tell(text: str) -> None:
+            line = teller.tell(Event.model_validate_json(text).body) if lane.name == "backstop" else tell_naive(json.loads(text))
             if line is not None:
                 self._say(line, lane.name)
 
-    async def _tell_naive(self, lane: Lane) -> None:
-        async for text in _tail(lane.events):
-            line = tell_naive(json.loads(text))
-            if line is not None:
-                self._say(line, lane.name)
+        return Follower(lane.events, tell)
 
     def _say(self, line: Line, lane: LaneName | None = None) -> None:
         self._listen(Note(time.monotonic() - self._began, lane, line))
@@ -220,18 +226,9 @@ async def _together(*works: Coroutine[Any, Any, Any]) -> None:
         raise (first if isinstance(first, BackstopError) else InvariantError(str(first))) from None
 
 
-async def _tail(path: Path) -> AsyncIterator[str]:
-    """The whole lines of a growing file, as they come."""
-    while not path.exists():
-        await asyncio.sleep(TAIL_SECONDS)
-    with path.open("rb") as file:
-        rest = b""
-        while True:
-            rest += file.read()
-            *lines, rest = rest.split(b"\n")
-            for line in lines:
-                yield line.decode("utf-8")
-            await asyncio.sleep(TAIL_SECONDS)
+async def _url(emulator: Child) -> str:
+    url: str = (await emulator.read(60.0))["url"]
+    return url
 
 
 def prepare_record(record: Path) -> Path:

@@ -59,25 +59,26 @@ class Lane:
 
     async def start_agent(self, models_url: str) -> None:
         """The agent, warmed up: it only waits for an alert."""
+        socket = self._scratch / "executor.sock" if self.name == "backstop" else None
         config: dict[str, Any] = {
             "kubeconfig": str(self._proxied("investigator" if self.name == "backstop" else "naive")),
             "context": None,
             "models_url": models_url,
             "api_key": f"lane-{self.name}",
             "lane": self.name,
-            "executor_socket": None,
+            "executor_socket": str(socket) if socket else None,
             "record": str(self.events),
             "state": str(self._scratch / "agent"),
             "seed": self.seed,
             "settings": {},
         }
-        if self.name == "backstop":
-            config["executor_socket"] = await self._start_executor()
         (self._scratch / "agent").mkdir()
         file = self._scratch / "agent.json"
         file.write_text(json.dumps(config), encoding="utf-8")
         self.agent = await self._start("agent", MODULES[self.name], "--config", file)
-        await self.agent.read(START_SECONDS)
+        executor = await self._start_executor(socket) if socket else None
+        for child in filter(None, (self.agent, executor)):
+            await child.read(START_SECONDS)
 
     async def inject(self, rules: list[dict[str, Any]]) -> None:
         """Hands the fault proxy its rules, and returns when they are in force."""
@@ -112,6 +113,10 @@ class Lane:
         closed: dict[str, Any] = message["closed"]
         return closed
 
+    def dismiss(self) -> None:
+        """Tells the agent that there is nothing more to do, so that it can end while the rest is measured."""
+        self.agent.release()
+
     async def stop(self) -> None:
         """Ends every process of the lane, the youngest first, and keeps the audit log."""
         if hasattr(self, "kube"):
@@ -128,14 +133,11 @@ class Lane:
         self._proxy = await self._start("proxy", "backstop.sandbox.fault_proxy", *arguments)
         await self._proxy.read(START_SECONDS)
 
-    async def _start_executor(self) -> str:
-        socket = self._scratch / "executor.sock"
-        executor = await self._start(
+    async def _start_executor(self, socket: Path) -> Child:
+        return await self._start(
             "executor", "backstop.executor", "--kubeconfig", self._proxied("executor"), "--policy", "default",
             "--socket", socket, "--state", self._scratch / "snapshots",
         )  # fmt: skip
-        await executor.read(START_SECONDS)
-        return str(socket)
 
     def _proxied(self, identity: str) -> Path:
         return self._scratch / f"{identity}.kubeconfig"

@@ -64,7 +64,7 @@ class Meter:
                 since = (since or time.monotonic()) if good else None
 
     async def over(self, seconds: float) -> float | None:
-        """The failure rate of the requests answered during the next `seconds`; None if there were none or they cannot be counted."""
+        """The failure rate of the requests of the next `seconds`; None if there were none or they cannot be counted."""
         try:
             before = await self.read()
             await asyncio.sleep(seconds)

@@ -70,18 +70,20 @@ class Child:
         return message if isinstance(message, dict) else {"said": message}
 
     async def tell(self, message: dict[str, Any]) -> None:
-        """Sends one line. Does nothing if the process is gone: `read` will say so."""
-        assert self._process.stdin is not None  # noqa: S101
-        with contextlib.suppress(ConnectionError):
-            self._process.stdin.write(json.dumps(message, separators=(",", ":")).encode() + b"\n")
-            await self._process.stdin.drain()
+        """Sends one line of JSON."""
+        await self.tell_bytes(json.dumps(message, separators=(",", ":")).encode() + b"\n")
 
     async def tell_bytes(self, line: bytes) -> None:
-        """Sends one line as it is."""
-        assert self._process.stdin is not None  # noqa: S101
+        """Sends one line as it is. Does nothing if the process is gone: `read` will say so."""
+        assert self._process.stdin is not None  # noqa: S101  it was started with a pipe
         with contextlib.suppress(ConnectionError):
             self._process.stdin.write(line)
             await self._process.stdin.drain()
+
+    def release(self) -> None:
+        """Closes its standard input, which ends it when it is done."""
+        if self._process.stdin is not None:
+            self._process.stdin.close()
 
     async def stop(self) -> None:
         """Asks it to end, waits, and then ends its whole group for good."""

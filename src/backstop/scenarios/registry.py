@@ -37,5 +37,5 @@ def find(name: str) -> Scenario:
     if name in SCENARIOS:
         return SCENARIOS[name]
     near = difflib.get_close_matches(name.lower().replace("_", "-"), SCENARIOS, n=1, cutoff=0.4)
-    hint = f"did you mean '{near[0]}'?" if near else f"there are: {', '.join(SCENARIOS)}"
+    hint = f"the nearest is '{near[0]}'" if near else f"there are: {', '.join(SCENARIOS)}"
     raise NotFoundError(f"there is no scenario '{name}'", todo=hint)

@@ -65,18 +65,24 @@ class BackstopTeller:
                 return Line(f"{model}: {diagnosis.hypothesis} → {action_key(diagnosis.action)}", stage="diagnosis", light="good")
             case VerdictReached():
                 return _verdict(body)
-            case Rerouted(attempt=attempt):
-                return Line(f"asks again, one model further up ({attempt})", "warn", stage="diagnosis", light="warn")
+        return self._tell_acts(body)
+
+    def _tell_acts(self, body: AnyBody) -> Line | None:
+        match body:
+            case IntentRecorded():
+                return Line("the write and its undo are on record", stage="plan", light="good")
+            case Blocked(action=action, rules=rules):
+                return Line(f"blocked: {action} ({', '.join(rules)})", "warn", stage="action_gate", light="bad")
             case Written(write=write, undo=undo):
                 said = "undid" if undo else "wrote"
                 text = f"{said}: {write.verb} {write.target.key} (audit {write.audit_id[:8]})"
                 return Line(text, "warn" if undo else "good", stage="undo" if undo else "execute", light="good")
-        return self._tell_end(body)
+        return self._tell_turns(body)
 
-    def _tell_end(self, body: AnyBody) -> Line | None:
+    def _tell_turns(self, body: AnyBody) -> Line | None:
         match body:
-            case IntentRecorded():
-                return Line("the write and its undo are on record", stage="plan", light="good")
+            case Rerouted(attempt=attempt):
+                return Line(f"asks again, one model further up ({attempt})", "warn", stage="diagnosis", light="warn")
             case Measured(phase=phase, healthy=healthy, error_rate=rate) if phase != "before" and healthy != self._healthy:
                 self._healthy = healthy
                 seen = "no requests" if rate is None else f"error rate {rate:.0%}"
@@ -85,8 +91,6 @@ class BackstopTeller:
                 )
             case DefenseFired(defense=defense, reason=reason) if defense not in SHOWN_BY_THEIR_VERDICT:
                 return Line(f"{defense.replace('_', ' ')}: {reason}", "warn")
-            case Blocked(action=action, rules=rules):
-                return Line(f"blocked: {action} ({', '.join(rules)})", "warn", stage="action_gate", light="bad")
             case Closed(outcome=outcome):
                 return Line(
                     f"{outcome.kind.value.upper()}: {outcome.reason}", "good" if outcome.kind.value == "resolved" else "warn"
