@@ -103,9 +103,11 @@ def proportional(limits: Bounds, sizes: Sequence[tuple[Size, int]]) -> dict[str,
         part = min(part, left) if to_add > 0 else max(part, left)
         result[size.name] += part
         added += part
-    if ordered and to_add:
-        largest = ordered[0][0].name
-        result[largest] = max(0, result[largest] + to_add - added)
+    left = to_add - added
+    for size, _ in ordered:  # the largest takes what is left; the next ones only what it cannot give
+        wanted = max(0, result[size.name] + left)
+        left -= wanted - result[size.name]
+        result[size.name] = wanted
     return result
 
 

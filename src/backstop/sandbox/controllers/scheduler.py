@@ -16,8 +16,8 @@ from backstop.sandbox.resources import NODES, PODS, Resource
 from backstop.sandbox.store import Object
 
 NAME = "default-scheduler"
-UNHELPFUL = "Preemption is not helpful for scheduling."
-NO_VICTIMS = "No preemption victims found for incoming pod."
+UNHELPFUL = "Preemption is not helpful for scheduling"
+NO_VICTIMS = "No preemption victims found for incoming pod"
 
 
 class Scheduler:
@@ -107,7 +107,7 @@ def explain(refusals: list[Refusal]) -> str:
     outlook = Counter(NO_VICTIMS if helpful else UNHELPFUL for _, helpful in refusals)
     preemption = ", ".join(sorted(f"{number} {text}" for text, number in outlook.items()))
     nodes = f"0/{count} nodes are available"
-    return f"{nodes}: {said}. no new claims to deallocate, preemption: {nodes}: {preemption}"
+    return f"{nodes}: {said}. no new claims to deallocate, preemption: {nodes}: {preemption}."
 
 
 def refusal(pod: Object, node: Object, running: list[Object]) -> Refusal:
