@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from collections import Counter as Tally
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -33,10 +34,13 @@ class Counter:
     requests: int = 0
     failures: int = 0
     recent: deque[tuple[float, bool]] = field(default_factory=deque)
+    answers: Tally[str] = field(default_factory=Tally)
 
-    def add(self, now: float, *, failed: bool) -> None:
+    def add(self, now: float, answer: str, *, failed: bool) -> None:
+        """`answer` is an HTTP status, or why there was none."""
         self.requests += 1
         self.failures += failed
+        self.answers[answer] += 1
         self.recent.append((now, failed))
         self.trim(now)
 
@@ -47,7 +51,12 @@ class Counter:
     def shown(self, now: float) -> dict[str, Any]:
         self.trim(now)
         recent = {"requests": len(self.recent), "failures": sum(failed for _, failed in self.recent), "seconds": RECENT_SECONDS}
-        return {"requests": self.requests, "failures": self.failures, "recent": recent}
+        return {
+            "requests": self.requests,
+            "failures": self.failures,
+            "recent": recent,
+            "answers": dict(sorted(self.answers.items())),
+        }
 
 
 class Traffic:
@@ -76,7 +85,8 @@ class Traffic:
         self._session = aiohttp.ClientSession(
             headers={"Authorization": f"Bearer {token}", "User-Agent": "backstop-traffic"},
             connector=aiohttp.TCPConnector(ssl=tls, limit=0),
-            timeout=aiohttp.ClientTimeout(total=ANSWER_SECONDS),
+            # from the request on: on a busy machine our own new connections take their time, which is no service's failure
+            timeout=aiohttp.ClientTimeout(total=None, sock_read=ANSWER_SECONDS),
         )
         for slice_ in self._registry.store.every(ENDPOINTSLICES):
             self._begin(slice_)
@@ -123,10 +133,12 @@ class Traffic:
         try:
             async with self._session.get(f"{self._url}{path}") as answer:
                 await answer.read()
-                failed = answer.status >= 400
-        except (aiohttp.ClientError, TimeoutError):
-            failed = True
-        counter.add(asyncio.get_running_loop().time(), failed=failed)
+                found, failed = str(answer.status), answer.status >= 400
+        except TimeoutError:
+            found, failed = "timeout", True
+        except aiohttp.ClientError as error:
+            found, failed = type(error).__name__, True
+        counter.add(asyncio.get_running_loop().time(), found, failed=failed)
 
     async def stop(self) -> None:
         """Stops sending."""
