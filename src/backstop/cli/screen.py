@@ -22,10 +22,12 @@ from backstop.scenarios.story import LaneName, Line, Mood, Note
 
 STYLES: Final[dict[Mood, str]] = {"plain": "", "good": "green", "bad": "bold red", "warn": "yellow"}
 LIGHTS: Final[dict[Mood, str]] = {"plain": "bold cyan", "good": "green", "bad": "bold red", "warn": "yellow"}
-SHORT: Final = dict(zip(STAGES, ("evidence", "diagnose", "quality", "plan", "action", "execute", "verify", "undo"), strict=True))
+SHORT: Final = dict(zip(STAGES, ("look", "diagnose", "quality", "plan", "action", "execute", "verify", "undo"), strict=True))
 TITLES: Final[dict[LaneName, str]] = {"naive": "naive agent", "backstop": "Backstop"}
 BARS: Final = "▁▂▃▄▅▆▇█"
-ROWS: Final = 18
+GLYPHS: Final[dict[Mood, str]] = {"plain": "◉", "good": "●", "bad": "✖", "warn": "◐"}
+WIDE: Final = 54
+ROWS: Final = 26
 
 
 class Screen(Protocol):
@@ -98,6 +100,7 @@ class _Column:
             return
         self.lines.append(note.line)
         if note.line.stage:
+            self.lights.pop(note.line.stage, None)  # the last one lit is the one at work
             self.lights[note.line.stage] = note.line.light
 
     def draw(self, title: str, width: int, rows: int, console: Console) -> Panel:
@@ -107,12 +110,19 @@ class _Column:
         return Panel(Group(self._stages(inner), self._spark(inner), Text(), *text), title=title, title_align="left", width=width)
 
     def _stages(self, width: int) -> Text:
-        names = SHORT if width >= 56 else {stage: name[:4] for stage, name in SHORT.items()}
         bar = Text(no_wrap=True, overflow="crop")
-        for stage, name in names.items():
+        if width >= WIDE:
+            for stage, name in SHORT.items():
+                bar.append(name, self._style(stage)).append(" ")
+            return bar
+        for stage in STAGES:
             light = self.lights.get(stage)
-            bar.append(name, LIGHTS[light] if light else "dim").append(" ")
-        return bar
+            bar.append(GLYPHS[light] if light else "○", self._style(stage)).append(" ")
+        return bar.append(f" {next(reversed(self.lights))}".replace("_", " ") if self.lights else "")
+
+    def _style(self, stage: str) -> str:
+        light = self.lights.get(stage)
+        return LIGHTS[light] if light else "dim"
 
     def _spark(self, width: int) -> Text:
         now = self.rates[-1] if self.rates else None
@@ -164,5 +174,9 @@ def _wrapped(line: Line, width: int, console: Console) -> list[Text]:
     if line.source:
         text.append(f" [{line.source}]", "magenta" if line.source == "injected" else "dim")
     first, *rest = list(text.wrap(console, width))
+    if not rest:
+        return [first]
+    for row in rest:
+        row.rstrip()
     indented = Text(" ").join(rest).wrap(console, width - 2)
     return [first, *(Text("  ").append_text(row) for row in indented)]

@@ -62,7 +62,11 @@ class BackstopTeller:
             case ModelCalled(call=call):
                 return _called(call)
             case Diagnosed(diagnosis=diagnosis, model=model):
-                return Line(f"{model}: {diagnosis.hypothesis} → {action_key(diagnosis.action)}", stage="diagnosis", light="good")
+                return Line(
+                    f"{model}: {_first_sentence(diagnosis.hypothesis)} → {action_key(diagnosis.action)}",
+                    stage="diagnosis",
+                    light="good",
+                )
             case VerdictReached():
                 return _verdict(body)
         return self._tell_acts(body)
@@ -106,7 +110,9 @@ def tell_naive(note: dict[str, Any]) -> Line | None:
             mood: Mood = "plain" if call["outcome"] == "ok" else "bad"
             return Line(f"asked {call['model']}: {call['outcome']}", mood, call["source"], "diagnosis", "plain")
         case "decided":
-            return Line(f"believes it: {note['hypothesis']} → {note['action']}", "plain", stage="diagnosis", light="good")
+            return Line(
+                f"believes it: {_first_sentence(note['hypothesis'])} → {note['action']}", "plain", stage="diagnosis", light="good"
+            )
         case "written":
             text = f"wrote: {note['verb']} {note['target']} (audit {note['audit_id'][:8]})"
             return Line(text, "plain", stage="execute", light="good")
@@ -122,6 +128,10 @@ def tell_fault(fired: dict[str, Any]) -> Line:
     words = {"refuse": "refused", "lose_reply": "carried out, and the reply lost", "hang": "left hanging", "drop_watch": "cut"}
     done = words.get(fired["do"], fired["do"])
     return Line(f"the API: {fired['method']} {fired['path'].partition('?')[0].rpartition('/')[2]} {done}", "bad", "injected")
+
+
+def _first_sentence(text: str) -> str:
+    return text.partition(". ")[0].removesuffix(".")
 
 
 def _called(call: ModelCall) -> Line | None:
