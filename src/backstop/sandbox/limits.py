@@ -34,6 +34,12 @@ LIMITS: tuple[Limit, ...] = (
     Limit("admission", "No webhooks and no ValidatingAdmissionPolicy; LimitRanges, PriorityClasses and HPAs have no effect."),
     Limit("admission", "Quotas count objects and the cpu and memory of containers; scopes and storage are ignored."),
     Limit("controllers", "No StatefulSet, DaemonSet, Job, CronJob or HPA controller: such objects are stored and nothing happens."),
+    Limit(
+        "controllers",
+        "Pods end faster than on a real node, so `status.terminatingReplicas` may be 0 again where a real cluster still counts one.",
+        ("04-scale-patch/patch-json",),
+    ),
+    Limit("controllers", "Events are kept as long as the cluster runs, not for an hour."),
     Limit("controllers", "No preemption, affinity, topology spread or volumes in scheduling."),
     Limit(
         "kubelet",
@@ -46,6 +52,7 @@ LIMITS: tuple[Limit, ...] = (
         "api",
         "Events are served in the core group only, not in events.k8s.io; autoscaling in v2 only, so `kubectl autoscale` fails.",
     ),
+    Limit("api", "The audit log is level Metadata with one stage, ResponseComplete; what the control loops write is not in it."),
     Limit("access", "ClusterRoles do not aggregate; admin, edit and view are fixed lists over the kinds that are served."),
     Limit(
         "access", "Authentication is by bearer token only; no client certificates, no OIDC, no bound object references in tokens."
