@@ -36,7 +36,7 @@ LIMITS: tuple[Limit, ...] = (
     Limit("controllers", "No StatefulSet, DaemonSet, Job, CronJob or HPA controller: such objects are stored and nothing happens."),
     Limit(
         "controllers",
-        "Pods end faster than on a real node, so `status.terminatingReplicas` may be 0 again where a real cluster still counts one.",
+        "Pods end faster than on a real node, so `status.terminatingReplicas` may be 0 where a real cluster still counts one.",
         ("04-scale-patch/patch-json",),
     ),
     Limit("controllers", "Events are kept as long as the cluster runs, not for an hour."),
