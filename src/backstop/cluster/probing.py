@@ -46,7 +46,7 @@ class Prober:
             try:
                 answer = await self._client.probe(path, deadline=self._deadline)
             except ReplyLost:
-                return Probed(label, "/", 0, f"no HTTP answer within {self._deadline:g} s", known=True)
+                return Probed(label, "/", 0, "it did not answer in time", known=True)
             except ClusterUnavailable as error:
                 return Probed(label, "/", 0, error.what, known=False)
         message = _status_message(answer)
