@@ -59,7 +59,6 @@ def _workload(
         },
     )
     deployment["metadata"]["labels"] = labels
-    deployment["metadata"]["annotations"] = {"kubernetes.io/change-cause": f"{name}: release 1.0"}
     return [service, deployment]
 
 
