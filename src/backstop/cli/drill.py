@@ -120,9 +120,9 @@ async def _run(
     import asyncio
     import signal
 
-    from backstop.scenarios.drill import Drill
+    from backstop.scenarios.drill import hold
 
     task = asyncio.current_task()
     if task is not None:
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
-    return await Drill(scenario, seed, lanes, record, listen).run()
+    return await hold(scenario, seed, lanes, record, listen)

@@ -49,9 +49,9 @@ def up(
     """Start a cluster, print how to reach it, and run until interrupted."""
     import asyncio
 
-    from backstop.cli.runtime_directory import occupied
     from backstop.clock import SystemClock
     from backstop.sandbox.runtime import Runtime
+    from backstop.scenarios.scratch import occupied
 
     with occupied() as directory:
         runtime = Runtime(SystemClock())  # its zygote warms up while the rest is imported
@@ -127,8 +127,8 @@ def _send(kubeconfig: Path | None, calls: Iterable[Call]) -> None:
     """Raises UsageError for whatever the person who typed it can put right."""
     import asyncio
 
-    from backstop.cli.runtime_directory import newest
     from backstop.sandbox.faults import send
+    from backstop.scenarios.scratch import newest
 
     chosen = _first(kubeconfig) or newest()
     try:

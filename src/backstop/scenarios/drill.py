@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import shutil
 import tempfile
 import time
 from collections.abc import Callable, Coroutine, Sequence
@@ -34,6 +33,7 @@ from backstop.scenarios.model_scripts import script
 from backstop.scenarios.observer import Measurements
 from backstop.scenarios.process import Child
 from backstop.scenarios.report import AgentReport, DrillReport, ErrorRate, Measured, backstop_report, naive_report, read_notes
+from backstop.scenarios.scratch import occupied
 from backstop.scenarios.story import BackstopTeller, Line, Note, tell_fault, tell_naive
 
 ALERT_RATE = 0.2
@@ -41,6 +41,9 @@ ALERT_HOLD_SECONDS = 1.0
 RISE_SECONDS = 45.0
 SETTLE_SECONDS = 5.0
 END_WINDOW_SECONDS = 2.0
+
+
+Listener = Callable[[Note], None]
 
 
 @dataclass
@@ -52,24 +55,19 @@ class _Run:
 
 
 class Drill:
-    """One run. `record` is the directory where everything is kept; `listen` hears what happens while it happens."""
+    """One run. `record` is kept, `scratch` is not; `listen` hears what happens while it happens."""
 
     def __init__(
-        self,
-        scenario: Scenario,
-        seed: int,
-        lanes: Sequence[LaneName],
-        record: Path,
-        listen: Callable[[Note], None] = lambda _: None,
+        self, scenario: Scenario, seed: int, lanes: Sequence[LaneName], *, record: Path, scratch: Path, listen: Listener
     ) -> None:
         self._scenario = scenario
         self._seed = seed
-        self._record = prepare_record(record)
+        self._record = record
+        self._scratch = scratch
         self._listen = listen
         self._clock = SystemClock()
         self._began = time.monotonic()
-        self._scratch = Path(tempfile.mkdtemp(prefix="backstop-"))
-        self._lanes = [Lane(name, self._scratch / name, record / name, seed) for name in lanes]
+        self._lanes = [Lane(name, scratch / name, self._record / name, seed) for name in lanes]
         self._service = f"{NAMESPACE}/{scenario.page.service}"
         self._meters: dict[LaneName, Meter] = {}
         self._observers: dict[LaneName, Measurements] = {}
@@ -189,7 +187,6 @@ class Drill:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await asyncio.gather(*(observer.stop() for observer in self._observers.values()))
         await asyncio.gather(*(lane.stop() for lane in self._lanes), *([emulator.stop()] if emulator else []))
-        shutil.rmtree(self._scratch, ignore_errors=True)
 
     async def _tell_faults(self, lane: Lane) -> None:
         async for fired in lane.faults_fired():
@@ -213,6 +210,15 @@ class Drill:
 
     def _follow(self, work: Any) -> None:
         self._tasks.append(asyncio.create_task(work))
+
+
+async def hold(
+    scenario: Scenario, seed: int, lanes: Sequence[LaneName], record: Path, listen: Listener = lambda _: None
+) -> DrillReport:
+    """Holds one drill and cleans up after it. Raises UsageError with nothing started, BackstopError if it could not be held."""
+    kept = prepare_record(record)
+    with occupied() as scratch:
+        return await Drill(scenario, seed, lanes, record=kept, scratch=scratch, listen=listen).run()
 
 
 async def _together(*works: Coroutine[Any, Any, Any]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import shutil
+import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, Literal
@@ -58,8 +59,9 @@ class Lane:
         await self._start_proxy(state)
 
     async def start_agent(self, models_url: str) -> None:
-        """The agent, warmed up: it only waits for an alert."""
-        socket = self._scratch / "executor.sock" if self.name == "backstop" else None
+        """The agent, warmed up: it only waits for an alert. Its budgets and cooldowns start fresh."""
+        home = Path(tempfile.mkdtemp(prefix="agent-", dir=self._scratch))
+        socket = home / "executor.sock" if self.name == "backstop" else None
         config: dict[str, Any] = {
             "kubeconfig": str(self._proxied("investigator" if self.name == "backstop" else "naive")),
             "context": None,
@@ -68,17 +70,24 @@ class Lane:
             "lane": self.name,
             "executor_socket": str(socket) if socket else None,
             "record": str(self.events),
-            "state": str(self._scratch / "agent"),
+            "state": str(home),
             "seed": self.seed,
             "settings": {},
         }
-        (self._scratch / "agent").mkdir()
-        file = self._scratch / "agent.json"
+        file = home / "config.json"
         file.write_text(json.dumps(config), encoding="utf-8")
         self.agent = await self._start("agent", MODULES[self.name], "--config", file)
-        executor = await self._start_executor(socket) if socket else None
-        for child in filter(None, (self.agent, executor)):
-            await child.read(START_SECONDS)
+        if socket:
+            self._executor = await self._start_executor(socket, home / "snapshots")
+            await self._executor.read(START_SECONDS)
+        await self.agent.read(START_SECONDS)
+
+    async def stop_agent(self) -> None:
+        """Ends the agent and its executor, and leaves the cluster as it is."""
+        mine = [self.agent, *([self._executor] if self.name == "backstop" else [])]
+        for child in mine:
+            await child.stop()
+            self._children.remove(child)
 
     async def inject(self, rules: list[dict[str, Any]]) -> None:
         """Hands the fault proxy its rules, and returns when they are in force."""
@@ -133,10 +142,10 @@ class Lane:
         self._proxy = await self._start("proxy", "backstop.sandbox.fault_proxy", *arguments)
         await self._proxy.read(START_SECONDS)
 
-    async def _start_executor(self, socket: Path) -> Child:
+    async def _start_executor(self, socket: Path, snapshots: Path) -> Child:
         return await self._start(
             "executor", "backstop.executor", "--kubeconfig", self._proxied("executor"), "--policy", "default",
-            "--socket", socket, "--state", self._scratch / "snapshots",
+            "--socket", socket, "--state", snapshots,
         )  # fmt: skip
 
     def _proxied(self, identity: str) -> Path:

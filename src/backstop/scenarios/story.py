@@ -90,9 +90,9 @@ class BackstopTeller:
             case Measured(phase=phase, healthy=healthy, error_rate=rate) if phase != "before" and healthy != self._healthy:
                 self._healthy = healthy
                 seen = "no requests" if rate is None else f"error rate {rate:.0%}"
-                return Line(
-                    f"measured: {seen}", "good" if healthy else "plain", stage="verify", light="good" if healthy else "warn"
-                )
+                if healthy:
+                    return Line(f"measured: healthy, {seen}", "good", stage="verify", light="good")
+                return Line(f"measured: not yet healthy, {seen}", stage="verify", light="warn")
             case DefenseFired(defense=defense, reason=reason) if defense not in SHOWN_BY_THEIR_VERDICT:
                 return Line(f"{defense.replace('_', ' ')}: {reason}", "warn")
             case Closed(outcome=outcome):

@@ -1,4 +1,4 @@
-"""Where running embedded clusters keep their files: a directory per process, to be found by others and swept when stale."""
+"""Where running clusters and drills keep their files: to be found by others, and swept when their process was killed."""
 
 from __future__ import annotations
 
@@ -20,8 +20,7 @@ def occupied() -> Iterator[Path]:
     for old in base.iterdir():
         if not _alive(old):
             shutil.rmtree(old, ignore_errors=True)
-    directory = base / str(os.getpid())
-    directory.mkdir(mode=0o700)
+    directory = Path(tempfile.mkdtemp(prefix=f"{os.getpid()}-", dir=base))
     try:
         yield directory
     finally:
@@ -52,7 +51,7 @@ def _base() -> Path:
 def _alive(directory: Path) -> bool:
     """Whether the process that a directory is named after still runs."""
     try:
-        os.kill(int(directory.name), 0)
+        os.kill(int(directory.name.partition("-")[0]), 0)
     except (ValueError, ProcessLookupError):
         return False
     except PermissionError:
