@@ -17,14 +17,14 @@ from backstop.sandbox.kubelet_probes import Probe, watch
 from backstop.sandbox.logs import ContainerLog
 from backstop.sandbox.quantities import parse
 from backstop.sandbox.registry import Registry
-from backstop.sandbox.runtime import Exit, Process, Runtime, resident_bytes
+from backstop.sandbox.runtime import HAS_PROC, Exit, Process, Runtime, measure
 from backstop.sandbox.store import Object
 
 RESTART_FIRST, RESTART_LAST = 1.0, 20.0
 PULL_FIRST, PULL_LAST = 10.0, 300.0
 PULL_ERROR_SECONDS = 0.3
 CONFIG_RETRY_SECONDS = 10.0
-SAMPLE_SECONDS = 0.1
+SAMPLE_SECONDS = 0.1 if HAS_PROC else 1.0
 NO_SUCH_FILE = (
     "failed to create containerd task: failed to create shim task: OCI runtime create failed: runc create failed: unable to start "
     'container process: error during container init: exec: "{}": executable file not found in $PATH'
@@ -275,7 +275,7 @@ class Container:
     async def _watch_memory(self, process: Process, limit: int) -> None:
         """Kills the container when its measured memory exceeds its limit."""
         pid = await asyncio.shield(process.started)
-        while resident_bytes(pid) <= limit:  # noqa: ASYNC110  memory use has no event to wait for
+        while await measure(pid) <= limit:  # noqa: ASYNC110  memory use has no event to wait for
             await asyncio.sleep(SAMPLE_SECONDS)
         self._out_of_memory = True
         process.kill(signal.SIGKILL)

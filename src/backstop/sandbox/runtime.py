@@ -24,7 +24,9 @@ from backstop.sandbox.logs import ContainerLog
 
 PROGRAM = Path(__file__).with_name("workload.py")
 LOOPBACK = "127.0.0.1"
+HAS_PROC = Path("/proc/self/statm").exists()
 DRAIN_SECONDS = 1.0
+LEAVE_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +67,13 @@ class Runtime:
         self._clock = clock
         self._count = 0
         self._running: dict[int, Process] = {}
+        self._outputs: dict[int, Process] = {}
+        self._stopping = False
+        self._launch()
+
+    def _launch(self) -> None:
         self._buffer = b""
+        self._proven = False  # has started a container since it was launched
         self._control, far = socket.socketpair()
         with far:
             self._zygote = subprocess.Popen(  # its stdout must not be ours: ours is read by whoever started the cluster
@@ -83,12 +91,27 @@ class Runtime:
 
     async def stop(self) -> None:
         """Kills every container and waits until the zygote has left."""
-        asyncio.get_running_loop().remove_reader(self._control.fileno())
+        self._stopping = True
+        loop = asyncio.get_running_loop()
+        loop.remove_reader(self._control.fileno())
         self._control.close()
-        await asyncio.to_thread(self._zygote.wait)
+        try:
+            await asyncio.to_thread(self._zygote.wait, LEAVE_SECONDS)
+        except subprocess.TimeoutExpired:  # it was stopped, or worse: its containers die with it
+            self._zygote.kill()
+            await asyncio.to_thread(self._zygote.wait)
+        for fd in self._outputs:
+            loop.remove_reader(fd)
+            os.close(fd)
+        self._outputs.clear()
 
     async def run(self, image: Image, env: Mapping[str, str]) -> Process:
-        """Starts a container and answers when its process exists. Its port is open before its first instruction."""
+        """Starts a container and answers when its process exists. Its port is open before its first instruction.
+
+        Raises RuntimeError if there is no way to start containers any more.
+        """
+        if self._zygote.returncode is not None:
+            raise RuntimeError("the process that starts containers does not stay alive")
         self._count += 1
         listening = socket.create_server((LOOPBACK, 0), backlog=128)
         output, write_end = os.pipe()
@@ -96,6 +119,7 @@ class Runtime:
             ports = {image.port: int(listening.getsockname()[1])}
             process = self._running[self._count] = Process(self, self._count, ports, ContainerLog(self._clock))
             os.set_blocking(output, False)
+            self._outputs[output] = process
             asyncio.get_running_loop().add_reader(output, self._read_output, output, process)
             order = {
                 "op": "spawn",
@@ -138,6 +162,7 @@ class Runtime:
             return
         asyncio.get_running_loop().remove_reader(fd)
         os.close(fd)
+        del self._outputs[fd]
         process.log.end()
         process.finish()
 
@@ -153,6 +178,7 @@ class Runtime:
         for line in lines:
             said = json.loads(line)
             if "started" in said:
+                self._proven = True
                 started = self._running[said["started"]].started
                 if not started.done():  # whoever waited for it may have given up meanwhile
                     started.set_result(said["pid"])
@@ -161,11 +187,17 @@ class Runtime:
                 self._finish(process, Exit(said["code"], said["signal"]))
 
     def _zygote_gone(self) -> None:
-        """Somebody killed the zygote: its containers went with it."""
+        """Somebody killed the zygote, and its containers went with it: another one takes its place."""
         asyncio.get_running_loop().remove_reader(self._control.fileno())
-        for process in self._running.values():
+        self._control.close()
+        self._zygote.kill()
+        self._zygote.wait()
+        if self._proven and not self._stopping:
+            self._launch()
+            self.start()
+        gone, self._running = self._running, {}
+        for process in gone.values():
             self._finish(process, Exit(137, signal.SIGKILL))
-        self._running.clear()
 
     def _finish(self, process: Process, how: Exit) -> None:
         """Sets `exited` when the rest of the log has been read, or a second later if something else holds the pipe."""
@@ -178,13 +210,18 @@ class Runtime:
             asyncio.get_running_loop().call_later(DRAIN_SECONDS, process.finish)
 
 
+async def measure(pid: int) -> int:
+    """`resident_bytes`, in a thread where it takes a process to find out."""
+    return resident_bytes(pid) if HAS_PROC else await asyncio.to_thread(resident_bytes, pid)
+
+
 def resident_bytes(pid: int) -> int:
     """Memory of a process that is in RAM, measured; 0 if it is gone."""
+    if not HAS_PROC:
+        return _resident_by_ps(pid)
     try:
         pages = Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1]
-    except FileNotFoundError:
-        return _resident_by_ps(pid) if not sys.platform.startswith("linux") else 0
-    except (ProcessLookupError, IndexError):
+    except (FileNotFoundError, ProcessLookupError, IndexError):
         return 0
     return int(pages) * os.sysconf("SC_PAGE_SIZE")
 
