@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, JsonValue
 
-from backstop.events import Blocked, Closed, DefenseFired, Event, ModelCalled, Written
+from backstop.events import Closed, DefenseFired, Event, ModelCalled, VerdictReached, Written
 from backstop.records import ModelCall, Write
 from backstop.scenarios.audit import Request
 from backstop.scenarios.base import Expectation
@@ -99,6 +99,9 @@ class DrillReport(Entry):
     agents: dict[Literal["naive", "backstop"], AgentReport]
 
 
+GATES: Final = frozenset({"quality_gate", "judge", "action_gate"})
+
+
 class Measured(Entry):
     """What the drill measured of one lane, whatever the agent says."""
 
@@ -118,12 +121,23 @@ def backstop_report(events: Sequence[Event], measured: Measured, record: Path) -
         defenses=tuple(dict.fromkeys(body.defense for body in bodies if isinstance(body, DefenseFired))),
         models=tuple(_model(call) for call in calls),
         writes=_writes(measured.writes, recorded),
-        blocked=tuple(BlockedEntry(action=body.action, rules=body.rules) for body in bodies if isinstance(body, Blocked)),
+        blocked=_blocked(events),
         cost_usd=_cost(calls),
         receipt=str(record),
         incidents=_incidents(events),
         **_measurements(measured),
     )
+
+
+def _blocked(events: Sequence[Event]) -> tuple[BlockedEntry, ...]:
+    """Every proposed write that a gate or the judge refused, with the rules of all who refused it."""
+    refused: dict[tuple[str, int, str], tuple[str, ...]] = {}
+    for event in events:
+        body = event.body
+        if isinstance(body, VerdictReached) and body.verdict.stage in GATES and not body.verdict.passed:
+            proposal = (event.incident, body.attempt, body.action)
+            refused[proposal] = (*refused.get(proposal, ()), *body.verdict.failed_rules)
+    return tuple(BlockedEntry(action=action, rules=rules) for (_, _, action), rules in refused.items() if action != "no_action")
 
 
 def naive_report(notes: Sequence[dict[str, Any]], measured: Measured) -> AgentReport:
