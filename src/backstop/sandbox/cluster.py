@@ -15,7 +15,7 @@ from collections.abc import Callable, Coroutine
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from backstop.clock import Clock, SystemClock
 from backstop.sandbox import bootstrap, certs, escalation, fleet, resources
@@ -64,13 +64,22 @@ class EmbeddedCluster:
     """One cluster in this event loop; its pods are child processes. All its files are under `state`."""
 
     def __init__(
-        self, state: Path, *, seed: int | str, empty: bool = False, clock: Clock | None = None, runtime: Runtime | None = None
+        self,
+        state: Path,
+        *,
+        seed: int | str,
+        empty: bool = False,
+        clock: Clock | None = None,
+        runtime: Runtime | None = None,
+        errors: TextIO | None = None,
     ) -> None:
+        """`errors` is where control loops and kubelet report an object that they stumble over: standard error by default."""
         self.state = state.absolute()
         self.clock = clock or SystemClock()
         self.registry = Registry(Store(seed), self.clock)
         self._seed = seed
         self._empty = empty
+        self._errors = errors or sys.stderr
         self._runtime = runtime or Runtime(self.clock)
         self._tasks: list[asyncio.Task[None]] = []
         self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -83,7 +92,7 @@ class EmbeddedCluster:
         ca_pem = certificates.ca.read_bytes()
         self._runtime.start()
         self._router = ServiceRouter(self.registry, self._address)
-        self._kubelet = Kubelet(self.registry, self._runtime, self.clock, self._router.proxy_url)
+        self._kubelet = Kubelet(self.registry, self._runtime, self.clock, self._router.proxy_url, self._errors)
         GarbageCollector(self.registry)
         QuotaStatus(self.registry)
         DisruptionBudgets(self.registry)
@@ -142,7 +151,7 @@ class EmbeddedCluster:
         slices = EndpointSliceController(registry)
         scheduler = Scheduler(registry, Recorder(registry, "default-scheduler"))
         loops = [
-            (WorkQueue(name, loop.reconcile, sys.stderr), loop.watch)
+            (WorkQueue(name, loop.reconcile, self._errors), loop.watch)
             for name, loop in (
                 ("deployment", deployments),
                 ("replicaset", replicasets),
@@ -175,11 +184,11 @@ class EmbeddedCluster:
         """Ends the traffic, the API, the control loops and every pod, in this order."""
         await self._traffic.stop()
         await self._server.stop()
-        await self._router.stop()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._kubelet.stop()
+        await self._router.stop()
         await self._runtime.stop()
         for future in (self.failed, self._kubelet.failed):
             future.cancel()

@@ -5,18 +5,19 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
+import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from typing import Any
+from typing import Any, TextIO
 
 from backstop.clock import Clock
-from backstop.sandbox.controllers.recorder import Recorder
+from backstop.sandbox.controllers.recorder import WARNING, Recorder
 from backstop.sandbox.controllers.state import is_finished, is_leaving
 from backstop.sandbox.kubelet_container import Container
 from backstop.sandbox.kubelet_pod import HOST_IP, PodWorker
 from backstop.sandbox.logs import LogQuery
 from backstop.sandbox.registry import Registry
 from backstop.sandbox.resources import CONFIGMAPS, LEASES, NODES, PODS, SECRETS, Resource
-from backstop.sandbox.runtime import Runtime
+from backstop.sandbox.runtime import Runtime, RuntimeGone
 from backstop.sandbox.status import StatusError, bad_request
 from backstop.sandbox.store import Object, clone
 
@@ -36,11 +37,12 @@ Proxy = Callable[[str], Awaitable[str]]
 class Kubelet:
     """Runs the pods of one node. Hand `watch` every change of the registry."""
 
-    def __init__(self, registry: Registry, runtime: Runtime, clock: Clock, proxy: Proxy) -> None:
+    def __init__(self, registry: Registry, runtime: Runtime, clock: Clock, proxy: Proxy, errors: TextIO) -> None:
         self._registry = registry
         self._runtime = runtime
         self._clock = clock
         self._proxy = proxy
+        self._errors = errors
         self._recorder = Recorder(registry, "kubelet", host=NODE)
         self._workers: dict[str, PodWorker] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
@@ -75,8 +77,14 @@ class Kubelet:
         worker = self._workers.pop(uid)
         self._addresses.pop(worker.ip, None)
         self._tasks.pop(uid)
-        if not task.cancelled() and (error := task.exception()) and not self.failed.done():
+        if task.cancelled() or (error := task.exception()) is None:
+            return
+        worker.abandon()
+        if isinstance(error, RuntimeGone) and not self.failed.done():
             self.failed.set_exception(error)
+        else:  # a kubelet outlives one pod that it cannot handle
+            print(f"kubelet, pod {uid}:", *traceback.format_exception(error), sep="\n", file=self._errors, flush=True)
+            self._recorder.event(worker.pod, WARNING, "FailedSync", f"error determining status: {error}")
 
     def _new_address(self, pod: Object) -> str:
         """An address that follows from the pod's uid, which follows from the seed."""

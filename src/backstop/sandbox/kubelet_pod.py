@@ -61,6 +61,12 @@ class PodWorker:
         self.config_changed.set()
         self.config_changed.clear()
 
+    def abandon(self) -> None:
+        """Kills whatever runs, when this worker cannot go on."""
+        for container in (*self.init, *self.containers):
+            if container.process is not None:
+                container.process.kill()
+
     def find(self, name: str) -> Container | None:
         return next((found for found in (*self.containers, *self.init) if found.name == name), None)
 

@@ -49,8 +49,7 @@ class ServiceRouter:
         self._registry = registry
         self._address = address
         self._turns: Counter[tuple[str, str]] = Counter()
-        self._proxies: dict[str, asyncio.Server] = {}
-        self._opening = asyncio.Lock()
+        self._proxies: dict[str, asyncio.Task[asyncio.Server]] = {}
 
     # Endpoints
 
@@ -126,19 +125,20 @@ class ServiceRouter:
 
     async def proxy_url(self, namespace: str) -> str:
         """The URL of the forward proxy that resolves names as pods of `namespace` do. Opened when it is first asked for."""
-        async with self._opening:
-            if namespace not in self._proxies:
+        if namespace not in self._proxies:
+            self._proxies[namespace] = asyncio.get_running_loop().create_task(self._open(namespace))
+        server = await asyncio.shield(self._proxies[namespace])  # others may wait for it, and `stop` has to find it
+        return f"http://{LOOPBACK}:{server.sockets[0].getsockname()[1]}"
 
-                async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-                    await self._serve(namespace, reader, writer)
+    async def _open(self, namespace: str) -> asyncio.Server:
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await self._serve(namespace, reader, writer)
 
-                self._proxies[namespace] = await asyncio.start_server(serve, LOOPBACK, 0, limit=hop.LARGEST_HEAD)
-        port = self._proxies[namespace].sockets[0].getsockname()[1]
-        return f"http://{LOOPBACK}:{port}"
+        return await asyncio.start_server(serve, LOOPBACK, 0, limit=hop.LARGEST_HEAD)
 
     async def stop(self) -> None:
         """Closes every forward proxy."""
-        for server in self._proxies.values():
+        for server in await asyncio.gather(*self._proxies.values()):
             server.close()
         self._proxies.clear()
 

@@ -29,6 +29,10 @@ DRAIN_SECONDS = 1.0
 LEAVE_SECONDS = 5.0
 
 
+class RuntimeGone(Exception):
+    """No container can be started any more."""
+
+
 @dataclass(frozen=True, slots=True)
 class Exit:
     """How a container ended: `code` is 128 + the signal if one killed it."""
@@ -108,10 +112,10 @@ class Runtime:
     async def run(self, image: Image, env: Mapping[str, str]) -> Process:
         """Starts a container and answers when its process exists. Its port is open before its first instruction.
 
-        Raises RuntimeError if there is no way to start containers any more.
+        Raises RuntimeGone if there is no way to start containers any more.
         """
         if self._zygote.returncode is not None:
-            raise RuntimeError("the process that starts containers does not stay alive")
+            raise RuntimeGone("the process that starts containers does not stay alive")
         self._count += 1
         listening = socket.create_server((LOOPBACK, 0), backlog=128)
         output, write_end = os.pipe()

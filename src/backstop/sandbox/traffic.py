@@ -104,7 +104,7 @@ class Traffic:
     def _begin(self, slice_: Object) -> None:
         meta = slice_["metadata"]
         key = (meta["namespace"], (meta.get("labels") or {}).get(SERVICE_NAME, ""))
-        if key in self._clients or not any(e["conditions"].get("ready") for e in slice_.get("endpoints") or ()):
+        if key in self._clients or not any((e.get("conditions") or {}).get("ready") for e in slice_.get("endpoints") or ()):
             return
         service = self._registry.store.get(SERVICES, *key)
         if service is not None and _is_front(service):

@@ -52,7 +52,7 @@ def _holds(rule: dict[str, Any], labels: dict[str, str]) -> bool:
             return (value in values) == (operator == "In")
         case "Exists" | "DoesNotExist":
             return (value is not None) == (operator == "Exists")
-        case "Gt" | "Lt" if value is not None:
+        case "Gt" | "Lt" if value is not None and (value + values[0]).isdigit():
             return int(value) > int(values[0]) if operator == "Gt" else int(value) < int(values[0])
     return False
 
