@@ -46,6 +46,23 @@ LIMITS: tuple[Limit, ...] = (
         "A container is a process of this machine, without isolation: no namespaces, no cgroup, no image, no volume mounts.",
     ),
     Limit("kubelet", "Memory is measured and enforced (OOMKilled); cpu limits are only counted by the scheduler."),
+    Limit(
+        "kubelet",
+        "Only the images of `--images` exist; each holds one program and no shell, so a container with a command cannot start.",
+    ),
+    Limit("kubelet", "A program listens on its image's own port (8080, database 5432) whatever containerPort says."),
+    Limit("kubelet", "Probes are httpGet and tcpSocket; exec and grpc probes fail and say so; lifecycle hooks are not run."),
+    Limit("kubelet", "A container that has just started is probed every 0.1 s in its first second, then by its own period."),
+    Limit(
+        "kubelet",
+        "Restart back-off is 0, 1, 2, 4 ... 20 seconds instead of 0, 10, 20 ... 300, so that a crash loop shows within seconds.",
+    ),
+    Limit("kubelet", "A container's log keeps 5000 lines or 1 MiB, of the current and the previous run; it is gone with its pod."),
+    Limit("kubelet", "A container is told to stop at once: endpoints and kubelet learn of a deletion in the same instant."),
+    Limit(
+        "network",
+        "Pods reach Services over plain HTTP through the proxy in their HTTP_PROXY: no TLS, no upgrade, bodies up to 8 MiB.",
+    ),
     Limit("network", "Pod and Service addresses are labels: traffic goes through one router over loopback, by Service name."),
     Limit("network", "A Service without a ready endpoint answers 503 through the router instead of refusing the connection."),
     Limit(
