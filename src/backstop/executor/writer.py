@@ -1,6 +1,6 @@
 """The fenced write protocol, by a process that believes nothing it is told.
 
-    read afresh ── own id on the object ──► done already
+    read afresh ── own id on the object ──► done already; an id that named another write is refused
         │
     same uid, resourceVersion and generation as the intent? ── no ──► ClusterConflict
         │
@@ -59,7 +59,12 @@ class Writer:
                 state, _ = await read_target(self._client, target)
             except BackstopError as error:
                 return _refusing("X-TARGET-READ", error)
-            checks = [*_fresh(intent, state), _same_change(intent, state), *self._decide(intent, state).checks]
+            checks = [
+                self._own_id(intent),
+                *_fresh(intent, state),
+                _same_change(intent, state),
+                *self._decide(intent, state).checks,
+            ]
             if not all(check.passed for check in checks):
                 return Verdict(stage="executor", checks=tuple(checks))
             try:
@@ -76,6 +81,7 @@ class Writer:
         async with self._turn:
             target = _target(intent)
             state, deployment = await read_target(self._client, target)
+            _require(Verdict(stage="executor", checks=(self._own_id(intent),)))
             if carries(deployment, intent.action_id):
                 return self._found(intent, state)
             for check in _fresh(intent, state):
@@ -141,6 +147,19 @@ class Writer:
             self._snapshots.keep(snapshot.model_copy(update={"spec_written": landed.spec}))
         return landed
 
+    def _own_id(self, intent: Intent) -> Check:
+        """An id names one write, for good: its snapshot is the only undo of that write, and cooldowns do not count it twice."""
+        try:
+            earlier = self._snapshots.find(intent.action_id)
+        except RecordError as error:
+            return _refusing("X-OWN-ID", error).checks[0]
+        if earlier is not None and (earlier.action, earlier.uid) != (intent.action, intent.target_uid):
+            reason = f"{intent.action_id} is the id of another write: {action_key(earlier.action)}"
+            return Check(rule="X-OWN-ID", passed=False, reason=reason)
+        if earlier is not None and earlier.undone_from is not None:
+            return Check(rule="X-OWN-ID", passed=False, reason=f"{intent.action_id} was taken back, and is not made again")
+        return Check(rule="X-OWN-ID", passed=True, reason="its id names no other write")
+
     def _decide(self, intent: Intent, state: TargetState) -> Verdict:
         try:
             recent: tuple[PastWrite, ...] | None = tuple(
@@ -170,8 +189,10 @@ class Writer:
     def _found(self, intent: Intent, state: TargetState) -> Write:
         """The write was made before, by this process or by the one that was killed in it."""
         snapshot = self._snapshots.find(intent.action_id)
+        if snapshot is None:
+            raise ExecutorError(f"{state.ref.key} bears {intent.action_id}, of which there is no snapshot here", unchanged=_NOTHING)
         landed = Landed(state.resource_version, {}, audit_id(intent.action_id, intent.resource_version), found=True)
-        return _write(intent, state, landed, snapshot.allowed_by if snapshot else ())
+        return _write(intent, state, landed, snapshot.allowed_by)
 
 
 def _target(intent: Intent) -> WorkloadRef:
