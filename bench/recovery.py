@@ -1,9 +1,9 @@
 """`make bench`: how fast Backstop repairs a bad release, beside a script that already knows the answer (`kubectl rollout undo`).
 
 One embedded cluster, the same break again and again, the two arms alternating. For each round the clock starts with the alert. One
-observer, which counts the requests that really fail, stops it for both arms alike: once the error rate has been at most 1% for 2
-seconds. The time that models took is subtracted from Backstop's arm (here an emulator answers; a real one takes as long as it takes).
-The stabilisation window, which Backstop waits before it says `resolved`, is no part of the recovery and is printed apart.
+observer, which counts the requests that really fail, stops it for both arms alike: once the error rate has been at most 1% for 2 s.
+The time that models took is subtracted from Backstop's arm (here an emulator answers; a real one takes as long as it takes). The
+stabilisation window, which Backstop waits before it says `resolved`, is no part of the recovery and is printed apart.
 """
 
 from __future__ import annotations

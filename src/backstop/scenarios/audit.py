@@ -44,9 +44,10 @@ class Request:
 
 
 def singular(resource: str) -> str:
-    if resource.endswith("ies"):
-        return resource[:-3] + "y"
-    return resource.removesuffix("s") if not resource.endswith("ss") else resource
+    for plural, one in (("ies", "y"), ("sses", "ss"), ("s", "")):
+        if resource.endswith(plural):
+            return resource.removesuffix(plural) + one
+    return resource
 
 
 def read_audit(path: Path) -> list[Request]:

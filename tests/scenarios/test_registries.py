@@ -1,0 +1,72 @@
+"""A scenario is data: every name in it is in a registry, and any cluster fault, model script and API fault can be combined."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import product
+from pathlib import Path
+
+import pytest
+
+from backstop.emulator.scripts import parse_script
+from backstop.errors import NotFoundError
+from backstop.sandbox.fault_rules import parse_rules
+from backstop.sandbox.faults import FAULTS
+from backstop.scenarios import registry
+from backstop.scenarios.api_faults import API_FAULTS
+from backstop.scenarios.base import Scenario
+from backstop.scenarios.expectations import EXPECTATIONS
+from backstop.scenarios.model_scripts import MODEL_SCRIPTS, script
+from backstop.scenarios.registry import HEADLINE, SCENARIOS, find
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS.values(), ids=SCENARIOS)
+def test_every_name_is_in_its_registry(scenario: Scenario) -> None:
+    assert scenario.cluster in FAULTS
+    assert scenario.models in MODEL_SCRIPTS
+    assert scenario.api in API_FAULTS
+    assert len(EXPECTATIONS[scenario.expect].endings) == len(scenario.advances)
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS.values(), ids=SCENARIOS)
+def test_a_scenario_is_one_file_of_at_most_thirty_lines(scenario: Scenario) -> None:
+    file = Path(registry.__file__).with_name(scenario.name.replace("-", "_") + ".py")
+    assert len(file.read_text().splitlines()) <= 30
+
+
+def test_any_can_be_combined_with_any() -> None:
+    for cluster, models, api in product(FAULTS, MODEL_SCRIPTS, API_FAULTS):
+        made = replace(SCENARIOS[HEADLINE], cluster=cluster, models=models, api=api)
+        parse_script(script(made.models, 7))
+        parse_rules({"rules": API_FAULTS[made.api]})
+
+
+def test_a_rehearsal_passes_the_api_faults_that_hit_the_write() -> None:
+    for name in ("write-refused", "reply-lost"):
+        path = "/apis/apps/v1/namespaces/shop/deployments/checkout"
+        for query, hit in (
+            ("", True),
+            ("?fieldManager=backstop", True),
+            ("?dryRun=All", False),
+            ("?fieldManager=b&dryRun=All", False),
+        ):
+            rules = parse_rules({"rules": API_FAULTS[name]})
+            assert any(rule.takes("PATCH", path + query, None) for rule in rules) is hit
+
+
+def test_no_model_script_names_an_object_of_the_cluster() -> None:
+    assert not any(word in str(MODEL_SCRIPTS) for word in ("checkout", "prod-db", "catalog", "storefront", "shop"))
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [("halucinated-diagnosis", "hallucinated-diagnosis"), ("clean_signals", "clean-signal"), ("failover", "model-failover")],
+)
+def test_an_unknown_scenario_is_answered_with_the_nearest(typed: str, meant: str) -> None:
+    with pytest.raises(NotFoundError, match=f"the nearest is '{meant}'"):
+        find(typed)
+
+
+def test_a_name_that_is_near_nothing_is_answered_with_all_of_them() -> None:
+    with pytest.raises(NotFoundError, match="clean-signal"):
+        find("xyzzy")

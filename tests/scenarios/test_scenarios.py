@@ -1,0 +1,96 @@
+"""Each scenario, played for real to both agents, ends as the documentation says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from backstop.events import read_events
+from backstop.scenarios.audit import read_audit
+from tests.scenarios.play import play
+
+
+def test_a_hallucinated_diagnosis_takes_the_database_from_the_naive_agent_only(tmp_path: Path) -> None:
+    played = play("hallucinated-diagnosis", tmp_path)
+    assert played.exit_code == 0, played.complaints
+    naive, backstop = played.naive, played.backstop
+    assert naive["outcome"] == "failed"
+    lost = {harm["object"]: harm for harm in naive["harm"]}
+    assert (lost["deployment/prod-db"]["what"], lost["deployment/prod-db"]["amount"]) == ("replicas_lost", 2)
+    assert lost["service/catalog"]["what"] == "requests_failed"
+    assert lost["service/catalog"]["amount"] > 0
+    assert {write["audit_id"] for write in naive["writes"]} == set(lost["service/catalog"]["audit_ids"])
+    assert backstop["outcome"] == "resolved"
+    assert (backstop["harm"], backstop["transient_harm"]) == ([], [])
+    assert {"quality_gate", "judge"} <= set(backstop["defenses"])
+    assert [(w["verb"], w["target"]) for w in backstop["writes"]] == [("rollback", "deployment/checkout")]
+    assert backstop["writes"][0]["allowed_by"]
+    assert backstop["error_rate"]["start"] > 0.2
+    assert backstop["error_rate"]["end"] <= 0.01
+    # Both got the same injected bytes, and what was not injected says so.
+    assert (naive["models"][0]["model"], naive["models"][0]["source"]) == (backstop["models"][0]["model"], "injected")
+    assert {model["source"] for model in backstop["models"][1:]} == {"emulated"}
+
+
+def test_a_record_of_the_run_is_kept_and_holds_together(tmp_path: Path) -> None:
+    played = play("hallucinated-diagnosis", tmp_path, "--agent", "backstop")
+    assert list(played.report["agents"]) == ["backstop"]
+    receipt = Path(played.backstop["receipt"])
+    events = list(read_events(receipt))
+    assert receipt.is_relative_to(tmp_path)
+    assert events[-1].body.type == "closed"
+    audited = {r.audit_id: r for r in read_audit(receipt.with_name("audit.jsonl"))}
+    (write,) = played.backstop["writes"]
+    assert audited[write["audit_id"]].user == "system:serviceaccount:backstop:executor"
+    assert not [r for r in audited.values() if r.user.endswith(":investigator") and r.committed]
+
+
+def test_a_cascade_trips_the_breaker_and_then_asks_no_model(tmp_path: Path) -> None:
+    played = play("cascading-failure", tmp_path)
+    assert played.exit_code == 0, played.complaints
+    assert [i["outcome"] for i in played.backstop["incidents"]] == ["escalated", "escalated"]
+    assert played.backstop["incidents"][0]["model_calls"] > 0
+    assert played.backstop["incidents"][1]["model_calls"] == 0
+    assert played.backstop["writes"] == []
+    assert "breaker" in played.backstop["defenses"]
+    assert played.naive["harm"]
+
+
+def test_a_clean_signal_passes_every_gate(tmp_path: Path) -> None:
+    played = play("clean-signal", tmp_path)
+    assert played.exit_code == 0, played.complaints
+    assert (played.backstop["outcome"], played.backstop["defenses"], played.backstop["blocked"]) == ("resolved", [], [])
+    assert (played.naive["outcome"], played.naive["harm"]) == ("resolved", [])
+
+
+def test_a_refused_write_is_escalated_and_nothing_is_half_done(tmp_path: Path) -> None:
+    played = play("tool-failure", tmp_path)
+    assert played.exit_code == 0, played.complaints
+    assert (played.backstop["outcome"], played.backstop["writes"]) == ("escalated", [])
+    assert "tool_guard" in played.backstop["defenses"]
+    assert played.naive["outcome"] == "failed"
+    (closed,) = [e.body for e in read_events(Path(played.backstop["receipt"])) if e.body.type == "closed"]
+    handoff = closed.outcome.handoff
+    assert handoff is not None
+    assert handoff.diagnoses
+    assert handoff.next_steps
+    assert handoff.unchanged
+
+
+def test_a_lost_reply_is_looked_after_and_the_write_made_once(tmp_path: Path) -> None:
+    played = play("tool-failure-lost-reply", tmp_path)
+    assert played.exit_code == 0, played.complaints
+    assert played.backstop["outcome"] == "resolved"
+    assert len(played.backstop["writes"]) == 1
+    assert played.naive["outcome"] == "failed"
+
+
+def test_a_rate_limited_primary_is_failed_over_from(tmp_path: Path) -> None:
+    played = play("model-failover", tmp_path)
+    assert played.exit_code == 0, played.complaints
+    first, second, *_ = [m for m in played.backstop["models"] if m["role"] == "diagnose"]
+    assert (first["source"], first["outcome"]) == ("injected", "rate_limited")
+    assert second["outcome"] == "ok"
+    assert second["model"] != first["model"]
+    assert "fallback" in played.backstop["defenses"]
+    assert played.backstop["outcome"] == "resolved"
+    assert (played.naive["outcome"], played.naive["writes"]) == ("failed", [])
