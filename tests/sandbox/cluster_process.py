@@ -53,8 +53,11 @@ class ClusterProcess:
         return list((await self.ask("GET", f"/api/v1/namespaces/{namespace}/pods"))[1]["items"])
 
     async def ready(self, count: int = 9) -> list[dict[str, Any]]:
-        """The pods of the fleet, once exactly so many are there and all are ready."""
-        return await until(self.pods, lambda pods: len(pods) == count and all(is_ready(pod) for pod in pods))
+        """The pods of the fleet, once exactly so many are there, all are ready, and users are served."""
+        pods = await until(self.pods, lambda pods: len(pods) == count and all(is_ready(pod) for pod in pods))
+        for service in ("checkout", "catalog", "storefront"):
+            await until(lambda service=service: self.visit(service), lambda answer: answer[0] == 200)  # type: ignore[misc]
+        return pods
 
     async def visit(self, service: str) -> tuple[int, Any]:
         """What a user of one of the fleet's Services gets."""
