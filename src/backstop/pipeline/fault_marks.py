@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from backstop.checks import Opinion, fails, holds
-from backstop.pipeline.grounds import Grounds, symptom
+from backstop.pipeline.grounds import Grounds, symptom, whole
 from backstop.records import Diagnosis, Fact, FactKind, FaultClass, WorkloadRef
 
 _PULL: Final = frozenset({"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"})
@@ -43,19 +43,31 @@ def _unwell(grounds: Grounds, suspect: WorkloadRef) -> list[str]:
     return [fact.id for fact in grounds.symptoms(suspect)]
 
 
+def _own_fault(grounds: Grounds, suspect: WorkloadRef) -> list[str]:
+    """Unwell, and not because something that it calls is gone: whoever calls that fails too, however good its release."""
+    return [] if _callee_gone(grounds, suspect) else _unwell(grounds, suspect)
+
+
+def _callee_gone(grounds: Grounds, suspect: WorkloadRef) -> bool:
+    called = [f for f in grounds.reached_from(suspect) if f.kind is FactKind.WORKLOAD and not f.about.same(suspect)]
+    return any(whole(fact.data["available"]) == 0 for fact in called)
+
+
 def _unpullable(grounds: Grounds, suspect: WorkloadRef) -> list[str]:
     return [fact.id for fact in _pods(grounds, suspect) if fact.data["waiting_reason"] in _PULL]
 
 
 def _crashing(grounds: Grounds, suspect: WorkloadRef) -> list[str]:
+    if _callee_gone(grounds, suspect):
+        return []
     ended = [f for f in _pods(grounds, suspect) if f.data["waiting_reason"] == "CrashLoopBackOff" or f.data["terminated_reason"]]
     return [fact.id for fact in ended]
 
 
 def _misconfigured(grounds: Grounds, suspect: WorkloadRef) -> list[str]:
     refused = [f.id for f in _pods(grounds, suspect) if str(f.data["waiting_reason"] or "").startswith("CreateContainer")]
-    errors = [f.id for f in _kind(grounds, suspect, FactKind.LOG, FactKind.LOG_PREVIOUS) if symptom(f)]
-    return [*refused, *_crashing(grounds, suspect), *errors]
+    logs = [] if _callee_gone(grounds, suspect) else _kind(grounds, suspect, FactKind.LOG, FactKind.LOG_PREVIOUS)
+    return [*refused, *_crashing(grounds, suspect), *(fact.id for fact in logs if symptom(fact))]
 
 
 def _out_of_memory(grounds: Grounds, suspect: WorkloadRef) -> list[str]:
@@ -70,24 +82,28 @@ def _at_zero(grounds: Grounds, suspect: WorkloadRef) -> list[str]:
     return [fact.id for fact in grounds.evidence.about(suspect, FactKind.WORKLOAD) if fact.data["desired"] == 0]
 
 
+def changed_lately(grounds: Grounds, workload: WorkloadRef) -> bool:
+    """Whether it was released shortly before the alert, or at a time that is not on record. Raises ValueError."""
+    current = grounds.current_revision(workload)
+    if len(grounds.revisions_of(workload)) == 1:
+        return False  # its first and only one
+    created = datetime.fromisoformat(str(current.data["created_at"]))
+    return grounds.put_back(workload) or created > grounds.evidence.alert.started_at - _RECENT
+
+
 def _unchanged(grounds: Grounds, suspect: WorkloadRef) -> list[str]:
     """Stuck means: unwell, and neither a release shortly before nor a dependency that is down, which would explain it better."""
-    revisions = _kind(grounds, suspect, FactKind.REVISION)
-    current = [fact for fact in revisions if fact.data["current"] is True]
-    if len(current) != 1:
-        raise ValueError("which revision runs now is not known")
-    changed = datetime.fromisoformat(str(current[0].data["created_at"]))
-    first = all(fact is current[0] for fact in revisions)
-    if not first and changed > grounds.evidence.alert.started_at - _RECENT:
+    if changed_lately(grounds, suspect):
         return []
-    others = [fact_id for fact_id in _dependency(grounds, suspect) if fact_id not in _unwell(grounds, suspect)]
-    return [] if others else _unwell(grounds, suspect)
+    down = [f for f in grounds.reached_from(suspect) if f.kind is FactKind.WORKLOAD and symptom(f)]
+    return [] if any(not grounds.own(f.about, suspect) for f in down) else _unwell(grounds, suspect)
 
 
 def _dependency(grounds: Grounds, suspect: WorkloadRef) -> list[str]:
-    """The suspect, or something that it depends on, is itself unavailable."""
-    down = [f for f in grounds.reached_from(suspect) if f.kind is FactKind.WORKLOAD and symptom(f)]
-    return [fact.id for fact in down]
+    """Unavailable itself, and called by the alert's target: nothing is its own dependency."""
+    if suspect == grounds.evidence.alert.target:
+        return []
+    return [fact.id for fact in grounds.evidence.about(suspect, FactKind.WORKLOAD) if symptom(fact)]
 
 
 def _none(_grounds: Grounds, _suspect: WorkloadRef) -> None:
@@ -95,7 +111,7 @@ def _none(_grounds: Grounds, _suspect: WorkloadRef) -> None:
 
 
 _MARKS: Final[dict[FaultClass, Mark]] = {
-    FaultClass.BAD_RELEASE: _unwell,
+    FaultClass.BAD_RELEASE: _own_fault,
     FaultClass.BAD_IMAGE: _unpullable,
     FaultClass.CRASH_LOOP: _crashing,
     FaultClass.BAD_CONFIG: _misconfigured,

@@ -7,6 +7,7 @@ Read by the rules of the quality gate, never by a model. A fact whose data is mi
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cached_property
 from typing import Any
 
@@ -51,6 +52,24 @@ class Grounds:
 
     def facts_of(self, workload: WorkloadRef) -> tuple[Fact, ...]:
         return tuple(fact for fact in self.evidence.facts if self.own(fact.about, workload))
+
+    def revisions_of(self, workload: WorkloadRef) -> tuple[Fact, ...]:
+        return tuple(fact for fact in self.facts_of(workload) if fact.kind is FactKind.REVISION)
+
+    def current_revision(self, workload: WorkloadRef) -> Fact:
+        """The revision that runs now. Raises ValueError if that is not known."""
+        current = [fact for fact in self.revisions_of(workload) if fact.data["current"] is True]
+        if len(current) != 1:
+            raise ValueError("which revision runs now is not known")
+        return current[0]
+
+    def put_back(self, workload: WorkloadRef) -> bool:
+        """Whether what runs now is an earlier template that somebody returned to: its ReplicaSet is older than that of a revision
+        before it. When that was is not on record. Raises ValueError."""
+        current = self.current_revision(workload)
+        created, number = datetime.fromisoformat(str(current.data["created_at"])), whole(current.data["number"])
+        before = [fact for fact in self.revisions_of(workload) if whole(fact.data["number"]) < number]
+        return any(datetime.fromisoformat(str(fact.data["created_at"])) > created for fact in before)
 
     def omissions_of(self, workload: WorkloadRef) -> tuple[Omission, ...]:
         """What is missing about the workload, or about its whole namespace. A list that was cut short is missing nothing of a

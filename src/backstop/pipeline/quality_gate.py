@@ -12,7 +12,7 @@ from functools import cached_property
 from typing import Final
 
 from backstop.checks import Opinion, Rule, evaluate, fails, holds
-from backstop.pipeline.fault_marks import mark_shown
+from backstop.pipeline.fault_marks import changed_lately, mark_shown
 from backstop.pipeline.grounds import Grounds, symptom, whole
 from backstop.records import (
     Diagnosis,
@@ -47,6 +47,7 @@ FITS: Final[dict[FaultClass, frozenset[str]]] = {
 }
 """Which writes can repair which fault. Doing nothing fits every one of them."""
 
+_LOGS: Final = frozenset({FactKind.LOG, FactKind.LOG_PREVIOUS})
 _SKEW: Final = timedelta(seconds=2)  # between the clocks of a cluster and of whoever raised the alert
 
 
@@ -127,9 +128,17 @@ def suspect_symptom(subject: Subject) -> Opinion:
         return _nothing_wrong(subject)
     if subject.diagnosis.fault_class is FaultClass.UNKNOWN:
         return holds("it blames nothing")
-    shown = [fact.id for fact in subject.grounds.symptoms(suspect)]
+    return _symptom_cited(subject)
+
+
+def _symptom_cited(subject: Subject) -> Opinion:
+    suspect = subject.diagnosis.suspect
+    symptoms = subject.grounds.symptoms(suspect)
+    shown = [fact.id for fact in symptoms]
     if not shown:
         return fails(f"nothing in the evidence shows {suspect.key} itself to be unwell")
+    if all(fact.kind in _LOGS for fact in symptoms):  # anybody may write into a log, and what it says may be long over
+        return fails(f"nothing but its log says that {suspect.key} is unwell", *shown[:5])
     cited = [fact_id for fact_id in subject.cited() if fact_id in shown]
     if not cited:
         return fails(f"it cites no symptom of {suspect.key} itself", *shown[:5])
@@ -160,6 +169,8 @@ def change_first(subject: Subject) -> Opinion:
         return fails(wrong, fact.id)
     if not _moment(fact.data["created_at"]) <= onset + _SKEW:
         return fails(f"revision {blamed.revision} came after the alert began", fact.id)
+    if subject.grounds.put_back(diagnosis.suspect):  # perhaps by somebody who is repairing it right now
+        return fails(f"revision {blamed.revision} is an earlier template put back, and when that was is not on record", fact.id)
     return holds(f"revision {blamed.revision} was current before the alert began", fact.id)
 
 
@@ -183,14 +194,24 @@ def action_fits(subject: Subject) -> Opinion:
         return fails(f"it blames {diagnosis.suspect.key} and would write to {action.target.key}")
     if isinstance(action, Rollback):
         return _rollback_fits(subject, action)
-    if not _helps(action, fault, _desired(subject)):
-        return fails(f"{action_key(action)} cannot repair {fault}, with {_desired(subject)} replicas asked for now")
+    if reason := _no_help(subject, action):
+        return fails(reason)
     return holds(f"{action.verb} can repair {fault} of {diagnosis.suspect.key}")
 
 
 def _desired(subject: Subject) -> int:
     (state,) = subject.evidence.about(subject.diagnosis.suspect, FactKind.WORKLOAD)
     return whole(state.data["desired"])
+
+
+def _no_help(subject: Subject, action: Restart | Scale | SetResources) -> str:
+    """Why the action cannot repair the fault; empty if it can."""
+    fault, desired = subject.diagnosis.fault_class, _desired(subject)
+    if isinstance(action, SetResources) and changed_lately(subject.grounds, action.target):
+        return f"{action.target.key} was released shortly before: more memory would hide a leak, not repair it"
+    if not _helps(action, fault, desired):
+        return f"{action_key(action)} cannot repair {fault}, with {desired} replicas asked for now"
+    return ""
 
 
 def _helps(action: Restart | Scale | SetResources, fault: FaultClass, desired: int) -> bool:
@@ -218,8 +239,8 @@ def fresh(subject: Subject) -> Opinion:
     if not -_SKEW.total_seconds() <= age <= subject.max_age_seconds:
         return fails(f"the evidence is not of now: at most {subject.max_age_seconds:g} s may have passed")
     ahead = [fact.id for fact in subject.cited_facts() if fact.time is not None and fact.time > subject.evidence.taken_at + _SKEW]
-    if ahead:
-        return fails("it cites facts from the future", *ahead)
+    if ahead or subject.evidence.alert.started_at > subject.evidence.taken_at + _SKEW:
+        return fails("the alert or a fact that it cites is from the future", *ahead)
     old = subject.evidence.alert.started_at - timedelta(hours=1)
     stale = [f.id for f in subject.cited_facts() if f.kind is FactKind.EVENT and (f.time is None or f.time < old)]
     if stale:
