@@ -94,7 +94,7 @@ class Step:
         new = self._revise(create=True)
         assert new is not None  # noqa: S101  create=True answers one or raises
         limits = revisions.limits_of(self.deployment)
-        wanted = grow(limits, _size(new), [_size(rs) for rs in self.old])
+        wanted = grow(limits, _size(new), [_footprint(rs) for rs in self.old])
         if not self._scale(new, wanted):
             targets = shrink(limits, _size(new), [_size(rs) for rs in self.active_old])
             for rs in self.active_old:
@@ -180,7 +180,7 @@ class Step:
 
     def _create(self, revision: int) -> None:
         limits = revisions.limits_of(self.deployment)
-        count = grow(limits, Size("", 0, 0), [_size(rs) for rs in self.old])
+        count = grow(limits, Size("", 0, 0), [_footprint(rs) for rs in self.old])
         wanted = revisions.build(self.deployment, revision, count)
         name = wanted["metadata"]["name"]
         try:
@@ -302,3 +302,11 @@ def _size(rs: Object) -> Size:
     wanted = rs["spec"].get("replicas", 0)
     available = (rs.get("status") or {}).get("availableReplicas", 0)
     return Size(rs["metadata"]["name"], wanted, min(wanted, available))  # the status may be one step behind
+
+
+def _footprint(rs: Object) -> Size:
+    """An old ReplicaSet as it weighs on a surge: pods that are to go but are still there count too. (The real controller
+    counts what is wanted only, and so exceeds its surge for moments.)
+    """
+    there = (rs.get("status") or {}).get("replicas", 0)
+    return Size(rs["metadata"]["name"], max(rs["spec"].get("replicas", 0), there), 0)
