@@ -67,7 +67,7 @@ class Drill:
         self._listen = listen
         self._clock = SystemClock()
         self._began = time.monotonic()
-        self._lanes = [Lane(name, scratch / name, self._record / name, seed) for name in lanes]
+        self._lanes = [Lane(name, scratch / name[0], self._record / name, seed) for name in lanes]
         self._service = f"{NAMESPACE}/{scenario.page.service}"
         self._meters: dict[LaneName, Meter] = {}
         self._observers: dict[LaneName, Measurements] = {}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import shutil
-import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, Literal
@@ -38,6 +37,7 @@ class Lane:
         self.events = record / "events.jsonl"
         self._scratch = scratch
         self._children: list[Child] = []
+        self._agents = 0
 
     @property
     def users(self) -> frozenset[str]:
@@ -60,8 +60,10 @@ class Lane:
 
     async def start_agent(self, models_url: str) -> None:
         """The agent, warmed up: it only waits for an alert. Its budgets and cooldowns start fresh."""
-        home = Path(tempfile.mkdtemp(prefix="agent-", dir=self._scratch))
-        socket = home / "executor.sock" if self.name == "backstop" else None
+        self._agents += 1
+        home = self._scratch / f"agent-{self._agents}"
+        home.mkdir()
+        socket = self._scratch / f"{self._agents}.sock" if self.name == "backstop" else None  # a socket's path must be short
         config: dict[str, Any] = {
             "kubeconfig": str(self._proxied("investigator" if self.name == "backstop" else "naive")),
             "context": None,

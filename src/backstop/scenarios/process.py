@@ -99,5 +99,9 @@ class Child:
 
     def _complaint(self) -> str:
         """The last line of its log, which is where a Python process says why it died."""
-        lines = [line for line in self._log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
+        try:
+            text = self._log.read_text(encoding="utf-8", errors="replace")
+        except OSError as error:
+            return f", and its log is gone ({error.strerror})"
+        lines = [line for line in text.splitlines() if line.strip()]
         return f": {lines[-1].strip()}" if lines else ""
