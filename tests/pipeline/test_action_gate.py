@@ -35,10 +35,17 @@ async def gathered(shop: Shop) -> Gathered:
         state=state,
         intent=plan(right(evidence).action, state, action_id="bs-abc-1", at=now),
         baseline=await shop.cluster.measure("shop", ("checkout",), 5),
+        now=verified(error_rate_low=False),
         breaker=CLOSED,
         policy=DEFAULT,
         context=Context(now=now, action_id="bs-abc-1", recent=()),
     )
+
+
+def verified(*, target_up: bool = True, error_rate_low: bool = True, known: bool = True) -> Verdict:
+    """How the target was found just now."""
+    said = {"V-NOTHING-UNKNOWN": known, "V-TARGET-UP": target_up, "V-ERROR-RATE": error_rate_low}
+    return Verdict(stage="verify", checks=tuple(Check(rule=rule, passed=so, reason="measured") for rule, so in said.items()))
 
 
 def failed(gathered: Gathered) -> tuple[str, ...]:
@@ -63,6 +70,13 @@ async def test_nothing_gathered_may_be_missing(gathered: Gathered) -> None:
     assert {"A-TARGET-EXISTS", "A-EVIDENCE-TRUE"} <= set(failed(replace(gathered, state=None)))
     assert failed(replace(gathered, intent=None)) == ("A-MATCHES-DIAGNOSIS", "A-EVIDENCE-TRUE", "A-UNDO-EXISTS")
     assert failed(replace(gathered, baseline=None)) == ("A-BASELINE",)
+    assert failed(replace(gathered, now=None)) == ("A-STILL-UNWELL",)
+
+
+async def test_what_is_well_again_is_not_written_to(gathered: Gathered) -> None:
+    assert failed(replace(gathered, now=verified(target_up=False))) == ()
+    assert failed(replace(gathered, now=verified())) == ("A-STILL-UNWELL",)
+    assert failed(replace(gathered, now=verified(known=False))) == ("A-STILL-UNWELL",), "unknown is no sign of anything"
 
 
 async def test_no_field_may_hold_something_odd(gathered: Gathered) -> None:

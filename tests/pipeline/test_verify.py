@@ -47,6 +47,7 @@ def health(second: float, *parts: WorkloadHealth | ServiceHealth, unknown: tuple
 SICK = health(-1, service(failures=3))
 EXPECTED = Expectation(
     target=CHECKOUT,
+    alerted=CHECKOUT,
     services=("checkout",),
     baseline=SICK,
     window_seconds=5.0,

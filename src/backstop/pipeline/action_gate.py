@@ -10,8 +10,11 @@ from typing import Final
 
 from backstop.breaker import BreakerState
 from backstop.checks import Opinion, Rule, evaluate, fails, holds
+from backstop.pipeline.grounds import Grounds
 from backstop.policy import Context, Policy, decide
 from backstop.records import Check, Diagnosis, Evidence, FactKind, Health, Intent, NoAction, Rollback, TargetState, Verdict
+
+_SIGNS: Final = frozenset({"V-TARGET-UP", "V-ERROR-RATE"})
 
 
 @dataclass(frozen=True)
@@ -23,6 +26,7 @@ class Gathered:
     state: TargetState | None
     intent: Intent | None
     baseline: Health | None
+    now: Verdict | None  # on a measurement of just now, by the rules by which a recovery would be told
     breaker: BreakerState
     policy: Policy
     context: Context
@@ -88,6 +92,21 @@ def baseline_known(gathered: Gathered) -> Opinion:
     return holds("health before the write is known")
 
 
+def still_unwell(gathered: Gathered) -> Opinion:
+    """Models take their time: what has recovered meanwhile is not written to, and its recovery is not ours to claim."""
+    suspect, now = gathered.diagnosis.suspect, gathered.now
+    if now is None:
+        return fails("health was not measured again")
+    wrong = [check.reason for check in now.checks if check.rule in _SIGNS and not check.passed]
+    if wrong:
+        return holds(f"it is still so: {wrong[0]}")
+    grounds = Grounds(gathered.evidence)
+    ended = [f.id for f in grounds.facts_of(suspect) if f.kind is FactKind.POD and f.data["terminated_reason"]]
+    if ended:
+        return holds(f"pods of {suspect.key} keep ending, whether or not it answers right now", *ended)
+    return fails(f"measured again, nothing is wrong with {suspect.key} any more")
+
+
 def undo_exists(gathered: Gathered) -> Opinion:
     intent = gathered.intent
     if intent is None or not intent.before or intent.before == intent.after:
@@ -104,6 +123,7 @@ RULES: Final[tuple[Rule[Gathered], ...]] = (
     Rule("A-MATCHES-DIAGNOSIS", matches_diagnosis),
     Rule("A-EVIDENCE-TRUE", evidence_still_true),
     Rule("A-BASELINE", baseline_known),
+    Rule("A-STILL-UNWELL", still_unwell),
     Rule("A-UNDO-EXISTS", undo_exists),
     Rule("A-BREAKER", breaker_closed),
 )

@@ -24,7 +24,7 @@ from backstop.pipeline.plan import action_id_for, plan
 from backstop.pipeline.quality_gate import NOTHING_TO_JUDGE, check_quality
 from backstop.pipeline.remedy import Remedy
 from backstop.pipeline.session import Cleared, Session, StatusMoved, Stop, Tools, WorldMoved
-from backstop.pipeline.verify import Expectation, all_well
+from backstop.pipeline.verify import Expectation, all_well, judge_recovery
 from backstop.policy import Context
 from backstop.ports import Proposal
 from backstop.records import (
@@ -121,7 +121,7 @@ class Incident:
         raise self.session.escalation(f"the target kept changing: {LOOKS} looks did not last until their write")
 
     async def _remedy_for(self, grounded: _Grounded) -> NoReturn:
-        expected = self._expectation(grounded)
+        expected = self._expectation(grounded, grounded.diagnosis.suspect)
         self.session.measured("before", grounded.baseline, expected)
         self._on_record = False
         for _ in range(TRIES):
@@ -225,32 +225,48 @@ class Incident:
         """Raises Stop if the write may not be made, WorldMoved or StatusMoved if that has to be decided anew."""
         diagnosis, action = grounded.diagnosis, grounded.diagnosis.action
         if isinstance(action, NoAction):
-            raise self._without_write(grounded, expected)
+            raise await self._without_write(grounded)
         self._planned += 1
+        services = _services(grounded.evidence, diagnosis.suspect)
+        now = all_well(await self.session.measure(services), expected)
         try:
             state = await self.session.observe(action.target)
         except ClusterError as error:
             raise self.session.tool_fault(f"the target could not be read ({error})") from error
         intent = self._plan(diagnosis, state)
-        verdict = await self._action_verdict(self._gathered(grounded, state, intent))
+        verdict = await self._action_verdict(self._gathered(grounded, state, intent, now))
         if not (self._on_record and verdict.passed):  # deciding the same again is not news
             self.journal.verdict(grounded.attempt, action_key(action), verdict)
         self._on_record = verdict.passed
         if intent is None or not verdict.passed:
             self._block(diagnosis, verdict)
         self.journal.story.cleared = intent
-        return Cleared(intent, action.target, expected, _services(grounded.evidence, diagnosis.suspect))
+        return Cleared(intent, action.target, expected, services)
 
-    def _without_write(self, grounded: _Grounded, expected: Expectation) -> Stop:
+    async def _without_write(self, grounded: _Grounded) -> Stop:
         said = grounded.diagnosis.hypothesis
         if not says_no_fault(grounded.diagnosis):
             return self.session.escalation(f"the diagnosis is grounded and leaves the action to a person: {said}")
-        well = all_well(grounded.baseline, expected)
+        well = await self._stays_well(grounded)
         self.journal.verdict(grounded.attempt, "no_action", well)
         if well.passed:
             return Stop(OutcomeKind.NO_FAULT, f"nothing is wrong: {said}")
         rules = ", ".join(well.failed_rules)
         return self.session.escalation(f"the diagnosis says that nothing is wrong, and the measurement does not ({rules})")
+
+    async def _stays_well(self, grounded: _Grounded) -> Verdict:
+        """What the alert is about, whomever the diagnosis names, is measured for as long as a recovery would be: a few good requests
+        do not make a service well."""
+        settings, expected = self.tools.settings, self._expectation(grounded, self.alert.target)
+        deadline = self.tools.clock.monotonic() + settings.verify_deadline_seconds
+        now, series = all_well(grounded.baseline, expected), list[Health]()
+        while now.passed:
+            series.append(await self.session.measure(_services(grounded.evidence)))
+            now, judgement = all_well(series[-1], expected), judge_recovery(series, expected)
+            if judgement.state == "recovered" or self.tools.clock.monotonic() >= deadline:
+                return judgement.verdict
+            await self.tools.clock.sleep(settings.verify_interval_seconds)
+        return now
 
     def _plan(self, diagnosis: Diagnosis, state: TargetState | None) -> Intent | None:
         """None: there is no such write, and the action gate says why."""
@@ -264,7 +280,7 @@ class Incident:
     def _action_id(self) -> str:
         return action_id_for(self.alert.id, self._planned)
 
-    def _gathered(self, grounded: _Grounded, state: TargetState | None, intent: Intent | None) -> Gathered:
+    def _gathered(self, grounded: _Grounded, state: TargetState | None, intent: Intent | None, now: Verdict) -> Gathered:
         tools = self.tools
         return Gathered(
             diagnosis=grounded.diagnosis,
@@ -272,6 +288,7 @@ class Incident:
             state=state,
             intent=intent,
             baseline=grounded.baseline,
+            now=now,
             breaker=tools.breaker.state(self.alert.target),
             policy=tools.policy,
             context=Context(now=tools.clock.now(), action_id=self._action_id(), recent=tools.history.recent()),
@@ -306,11 +323,12 @@ class Incident:
         self.session.count_or_stop(Cause.DENIED_ACTION, reason)
         raise self.session.escalation(reason)
 
-    def _expectation(self, grounded: _Grounded) -> Expectation:
-        settings, suspect = self.tools.settings, grounded.diagnosis.suspect
+    def _expectation(self, grounded: _Grounded, target: WorkloadRef) -> Expectation:
+        settings, grounds, alerted = self.tools.settings, Grounds(grounded.evidence), self.alert.target
         return Expectation(
-            target=suspect,
-            services=Grounds(grounded.evidence).services_of(suspect),
+            target=target,
+            alerted=alerted,
+            services=tuple(sorted({*grounds.services_of(target), *grounds.services_of(alerted)})),
             baseline=grounded.baseline,
             window_seconds=settings.verify_window_seconds,
             max_error_rate=settings.verify_max_error_rate,

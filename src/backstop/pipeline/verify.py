@@ -1,7 +1,8 @@
 """Did the write help? A pure judgement over a series of measurements, the last of which is now.
 
-`recovered` is said only after every measurement of a whole window was good: target available, updated and observed; its Services'
-error rate low over enough requests; nothing that was healthy before unhealthy now; nothing unknown.
+`recovered` is said only after every measurement of a whole window was good: target available, updated and observed; the workload
+that the alert is about available; the error rate of both's Services low over enough requests; nothing that was healthy before
+unhealthy now; nothing unknown.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ class Expectation:
     """What recovery means for one write."""
 
     target: WorkloadRef
-    services: tuple[str, ...]  # in front of the target; none: it serves nobody through a Service
+    alerted: WorkloadRef  # whose alert it is: repairing what it depends on is no recovery while it still fails
+    services: tuple[str, ...]  # in front of either; none: they serve nobody through a Service
     baseline: Health  # measured before the write
     window_seconds: float
     max_error_rate: float
@@ -84,6 +86,9 @@ def target_up(window: _Window) -> Opinion:
                 f"{target.key} had {workload.available} of {workload.desired} pods available,"
                 f" {workload.updated} of the newest template, {workload.total} in all"
             )
+        alerted = sample.workload(window.expected.alerted)
+        if alerted is None or not _available(alerted):
+            return fails(f"{window.expected.alerted.key}, which the alert is about, is not available")
     return holds(f"{target.key} was available and wholly rolled out") if window.samples else fails("nothing was measured")
 
 
