@@ -243,7 +243,7 @@ class FakeExecutor:
     clock: Clock
     failures: list[BackstopError | Lost | None] = field(default_factory=list)
     gone: bool = False
-    undo_error: BackstopError | None = None
+    undo_error: BackstopError | Lost | None = None  # of every `undo`
     rehearsed: list[Intent] = field(default_factory=list)
     applied: list[Intent] = field(default_factory=list)
     undone: list[str] = field(default_factory=list)
@@ -268,12 +268,14 @@ class FakeExecutor:
 
     async def undo(self, action_id: str) -> Write:
         self._alive()
-        if self.undo_error is not None:
+        if isinstance(self.undo_error, BackstopError):
             raise self.undo_error
         intent, spec = self._before[action_id]
         name = _target(intent).name
         self.cluster.change(name, spec, {ACTION_ID: f"{action_id}-undo"})
         self.undone.append(action_id)
+        if isinstance(self.undo_error, Lost):
+            raise self.undo_error.error
         state = await self.cluster.observe(_target(intent))
         return _write(f"{action_id}-undo", "undo", state, intent.after, intent.before)
 

@@ -57,11 +57,24 @@ def carried_out(intent: Intent, state: TargetState) -> bool | None:
 
 def recovered_write(intent: Intent, state: TargetState) -> Write:
     """The write as the target itself shows it, where its reply was lost. Its audit id is not known."""
+    return _recovered(intent, state, intent.action_id, intent.action.verb)
+
+
+def recovered_undo(intent: Intent, state: TargetState) -> Write | None:
+    """The undo of that write, in the same way. None: the target does not bear it."""
+    undo_id = f"{intent.action_id}-undo"
+    if state.uid != intent.target_uid or state.annotations.get(ACTION_ID) != undo_id:
+        return None
+    undone = _recovered(intent, state, undo_id, "undo")
+    return undone.model_copy(update={"before": intent.after, "after": intent.before})
+
+
+def _recovered(intent: Intent, state: TargetState, action_id: str, verb: str) -> Write:
     if isinstance(intent.action, NoAction):
         raise TypeError("there is no write to recover")
     return Write(
-        action_id=intent.action_id,
-        verb=intent.action.verb,
+        action_id=action_id,
+        verb=verb,
         target=ObjectRef(**intent.action.target.model_dump(), uid=state.uid),
         before=intent.before,
         after=intent.after,

@@ -34,6 +34,8 @@ def _unchanged(story: Story) -> str:
     made = ", ".join(f"{write.verb} {write.target.key}" for write in story.writes)
     if story.undone:
         return f"Written and taken back: {made}. Nothing else was changed."
+    if story.undo_unknown:
+        return f"Written: {made}. Whether that was taken back is not known. Nothing else was changed."
     return f"Written, and still standing: {made}. Nothing else was changed."
 
 
@@ -43,6 +45,9 @@ def _first(story: Story) -> tuple[str, ...]:
     if story.writes and not story.undone:
         target = story.writes[-1].target
         history = f"kubectl -n {target.namespace} rollout history {target.key}"
+        if story.undo_unknown:
+            read = f"{_kubectl(target.namespace)} get {target.key} -o {_ACTION_ID}"
+            return (f"Find out whether it was taken back: {read} (it was if this ends in -undo)", history)
         return (f"See what the last write left behind: {history}", f"{_kubectl(target.namespace)} rollout status {target.key}")
     if story.cleared is not None and not story.writes:
         command = by_hand(story.cleared.action)

@@ -255,8 +255,8 @@ class Incident:
         return self.session.escalation(f"the diagnosis says that nothing is wrong, and the measurement does not ({rules})")
 
     async def _stays_well(self, grounded: _Grounded) -> Verdict:
-        """What the alert is about, whomever the diagnosis names, is measured for as long as a recovery would be: a few good requests
-        do not make a service well."""
+        """What the alert is about, whomever the diagnosis names, is measured for as long as a recovery would be: a few good
+        requests do not make a service well."""
         settings, expected = self.tools.settings, self._expectation(grounded, self.alert.target)
         deadline = self.tools.clock.monotonic() + settings.verify_deadline_seconds
         now, series = all_well(grounded.baseline, expected), list[Health]()

@@ -35,6 +35,7 @@ class Story:
     cleared: Intent | None = None  # passed every gate
     pending: Intent | None = None  # was asked for, and whether it was made is not known
     undone: bool = False
+    undo_unknown: bool = False  # was asked for, and whether it was made is not known
 
 
 class Journal:

@@ -10,16 +10,18 @@ import asyncio
 from collections.abc import Awaitable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import NoReturn
+from typing import Final, NoReturn
 
 from backstop.breaker import Cause
 from backstop.errors import BackstopError, ClusterConflict, ClusterError, RecordError, ReplyLost
-from backstop.pipeline.execute import carried_out, failure, mismatch, recovered_write
+from backstop.pipeline.execute import carried_out, failure, mismatch, recovered_undo, recovered_write
 from backstop.pipeline.session import Cleared, Session, StatusMoved, Stop, WorldMoved
 from backstop.pipeline.undo import check_restored
 from backstop.pipeline.verify import Judgement, judge_recovery
 from backstop.policy import PastWrite
 from backstop.records import Health, Intent, OutcomeKind, Verdict, Write, action_key
+
+_UNDO_AGAIN_SECONDS: Final = 1.0
 
 
 @dataclass
@@ -128,7 +130,7 @@ class Remedy:
             session.journal.fire("undo", reason)
         session.count(Cause.REVERSAL, reason)
         try:
-            write = await self._answered(session.tools.executor.undo(intent.action_id))
+            write = await self._undo()
             with suppress(RecordError):
                 session.journal.written(write, undo=True)
             restored = await self._restored(intent)
@@ -138,6 +140,34 @@ class Remedy:
             raise session.escalation(f"{reason}; and what was there is not back ({', '.join(restored.failed_rules)})")
         session.journal.story.undone = True
         raise Stop(OutcomeKind.UNDONE, f"{reason}; it was taken back")
+
+    async def _undo(self) -> Write:
+        """Asked for again while that may help: the executor makes an undo once, however often it is asked. Raises BackstopError if
+        it was not made, or if that is not known, which the story then says."""
+        tools, story = self.session.tools, self.session.journal.story
+        deadline = tools.clock.monotonic() + tools.settings.apply_deadline_seconds
+        while True:
+            try:
+                write = await self._answered(tools.executor.undo(self.cleared.intent.action_id))
+            except BackstopError as error:
+                failed = failure(error)
+                story.undo_unknown |= failed.applied == "unknown"
+                if failed.defense != "tool_guard" or tools.clock.monotonic() >= deadline:
+                    return await self._found_undone(error)
+                await tools.clock.sleep(_UNDO_AGAIN_SECONDS)
+            else:
+                story.undo_unknown = False
+                return write
+
+    async def _found_undone(self, error: BackstopError) -> Write:
+        """The target itself bears the id of an undo whose answer was lost. Raises `error` if it does not."""
+        story = self.session.journal.story
+        state = await self.session.observe(self.cleared.target) if story.undo_unknown else None
+        write = recovered_undo(self.cleared.intent, state) if state is not None else None
+        if write is None:
+            raise error
+        story.undo_unknown = False
+        return write
 
     async def _restored(self, intent: Intent) -> Verdict:
         session = self.session
