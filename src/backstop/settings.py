@@ -67,7 +67,7 @@ class Settings(BaseSettings):
     verify_window_seconds: Seconds = 5.0
     verify_deadline_seconds: Seconds = 90.0  # old pods may take half a minute to end, and only then is a rollout over
     verify_interval_seconds: Seconds = 0.25
-    verify_probes: Count = 5  # of each service, at each interval
+    verify_probes: Count = 3  # of each service, at each interval
     verify_min_requests: Count = 20  # fewer within the window say nothing about an error rate
     verify_max_error_rate: Share = 0.01
     verify_worse_seconds: Seconds = 3.0  # something healthy before has to be unhealthy for so long before the write is taken back

@@ -7,6 +7,7 @@ handed to the connection, and `ClusterUnavailable` (known not sent) before that.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ FIELD_MANAGER: Final = "backstop"
 JSON_PATCH: Final = "application/json-patch+json"
 MAX_BYTES: Final = 64 * 2**20
 """No reply is read further than this many bytes."""
+WARM_SECONDS: Final = 2.0
 
 Params = Mapping[str, str | int]
 
@@ -57,6 +59,15 @@ class ClusterClient:
 
     async def aclose(self) -> None:
         await self._http.aclose()
+
+    async def warm(self, connections: int) -> None:
+        """Opens connections ahead of the first alert. Whether the API server answers is for the first real read to say."""
+
+        async def knock() -> None:
+            with contextlib.suppress(ClusterError):
+                await self._exchange("GET", "/version", params=None, content=None, headers={}, deadline=WARM_SECONDS, limit=4096)
+
+        await asyncio.gather(*(knock() for _ in range(connections)))
 
     async def get(self, path: str, params: Params | None = None, *, deadline: float | None = None) -> Json:
         """One object or list as JSON. Raises ClusterRefused or ClusterUnavailable."""

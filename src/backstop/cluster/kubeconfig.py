@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 import httpx2
 import yaml
-from lightkube.config.client_adapter import AsyncClient, ConnectionParams
+from lightkube.config.client_adapter import ConnectionParams
 from lightkube.config.kubeconfig import KubeConfig, SingleConfig
 from lightkube.config.models import User
 from lightkube.core.exceptions import ConfigError as LightkubeConfigError
@@ -22,6 +22,7 @@ from backstop.errors import ConfigError
 
 _TODO = "give --kubeconfig a file that kubectl accepts, or set KUBECONFIG"
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
+_LIMITS = httpx2.Limits(max_connections=16, keepalive_expiry=60.0)  # shorter than what load balancers forget a connection after
 
 
 def default_path() -> Path:
@@ -57,7 +58,7 @@ def connect(path: Path | None, context: str | None, timeout: httpx2.Timeout) -> 
         proxy=str(cluster["proxy-url"]) if cluster.get("proxy-url") else None,
     )
     with _unusable(path):
-        client = AsyncClient(config, parameters)
+        client = httpx2.AsyncClient(**parameters.httpx_params(config), limits=_LIMITS)
     name = cluster.get("tls-server-name")
     return client, server, {"sni_hostname": str(name)} if name else {}
 

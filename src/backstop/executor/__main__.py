@@ -22,6 +22,8 @@ from backstop.executor.server import Server
 from backstop.executor.writer import Writer
 from backstop.policy import load_policy
 
+_CONNECTIONS = 2  # what one reading of the target uses at a time
+
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="backstop.executor", description=__doc__)
@@ -42,6 +44,7 @@ async def run(arguments: argparse.Namespace) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     async with ClusterClient(arguments.kubeconfig, arguments.context, deadline=arguments.deadline) as client:
+        await client.warm(_CONNECTIONS)
         server = Server(Writer(client, policy, snapshots, SystemClock()), arguments.socket)
         beside = [
             asyncio.create_task(_stop_with_parent(stop)),

@@ -49,6 +49,7 @@ async def serve(config: AgentConfig) -> None:
         models = build_models(settings, clock, feed)
         stack.push_async_callback(models.aclose)
         models.warm()
+        await client.warm(ReadLimits.concurrency)
         tools = Tools(
             cluster=ClusterReads(client, clock, ReadLimits(log_lines=settings.evidence_log_lines)),
             models=models,
