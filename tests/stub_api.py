@@ -228,6 +228,8 @@ class StubApi:
         answer = self._commit(name, json.loads(await request.read()), dry_run="dryRun" in request.query, audit=audit)
         if self.after_patch is not None:
             self.after_patch()
+        if fault.startswith("bare:"):  # somebody on the way, who does not speak for the API server
+            return web.Response(status=int(fault.removeprefix("bare:")), text="upstream connect error or disconnect/reset")
         if fault.startswith("late:"):
             return _status(int(fault.removeprefix("late:")), "Timeout", "gateway timeout", audit)
         return _cut(request) if fault == "lose_reply" else answer

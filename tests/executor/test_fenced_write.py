@@ -212,3 +212,14 @@ async def test_every_verb_of_the_catalogue_is_written_and_undone_exactly(
     assert spec.items() <= api.checkout["spec"].items()
     await writer.undo("bs-0123-1")
     assert api.checkout["spec"] == before
+
+
+@pytest.mark.parametrize("status", [429, 503])
+async def test_a_gateway_does_not_speak_for_the_api_server(api: StubApi, writer: Writer, planned: Plan, status: int) -> None:
+    """It may say so because the API server, which had committed, hung up on it."""
+    intent = await planned()
+    api.faults.append(f"bare:{status}")
+    api.after_patch = lambda: api.refuse.add("deployments")
+    with pytest.raises(ReplyLost, match="not known"):
+        await writer.apply(intent)
+    assert image(api) == "demo/web:1.0"

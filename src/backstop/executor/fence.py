@@ -19,8 +19,8 @@ from backstop.errors import ClusterConflict, ClusterError, ClusterRefused, Clust
 from backstop.records import TargetState, WorkloadRef
 
 _AUDIT_NAMES: Final = uuid.UUID("6a0f9f0e-41c5-5c7e-9a3d-0d7f6c1f7b52")
-_ANSWERED_NO: Final = {0, 429, 503}
-"""Nothing was sent, too many requests, or nobody there to serve it. Any other 5xx may hide a commit."""
+_ANSWERED_NO: Final = {429, 503}
+"""Too many requests, or nobody there to serve it, in the API server's own words. Any other 5xx may hide a commit."""
 
 
 @dataclass(frozen=True)
@@ -128,7 +128,10 @@ def _is_no(error: ClusterError) -> bool:
     """Whether the error itself says that nothing was written."""
     if isinstance(error, ClusterConflict | ClusterRefused):
         return True
-    return isinstance(error, ClusterUnavailable) and error.status in _ANSWERED_NO
+    if not isinstance(error, ClusterUnavailable):
+        return False
+    not_sent = error.status == 0
+    return not_sent or (error.status in _ANSWERED_NO and bool(error.reason))  # a gateway's 503 may follow upon a commit
 
 
 def _moved_on(found: Json, patch: Patch) -> bool:
