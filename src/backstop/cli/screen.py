@@ -91,7 +91,7 @@ class _Column:
 
     def __init__(self) -> None:
         self.lights: dict[str, Mood] = {}
-        self.rates: deque[float | None] = deque(maxlen=60)
+        self.rates: list[float | None] = []
         self.lines: deque[Line] = deque(maxlen=60)
 
     def hear(self, note: Note) -> None:
@@ -128,7 +128,7 @@ class _Column:
         now = self.rates[-1] if self.rates else None
         label = "errors    —" if now is None else f"errors {now:4.0%}"
         spark = Text(f"{label} ", "dim" if not now else "bold red", no_wrap=True)
-        for rate in list(self.rates)[-(width - len(label) - 1) :]:
+        for rate in _squeezed(self.rates, width - len(label) - 1):
             bar = "·" if rate is None else BARS[min(7, int(rate * 8))]
             spark.append(bar, "dim" if rate is None else "red" if rate > 0.01 else "green")
         return spark
@@ -166,6 +166,14 @@ class Columns(Quiet):
         grid.add_row(*(c.draw(TITLES[lane], each, rows, self._console) for lane, c in self._columns.items()))
         title = Text(f"{self._scenario.name} · seed {self._seed} · ", "bold", overflow="ellipsis", no_wrap=True)
         return Group(title.append(self._scenario.summary, "none"), grid)
+
+
+def _squeezed(rates: Sequence[float | None], width: int) -> Sequence[float | None]:
+    """The whole run in so many bars: the worst of each stretch, unless nothing is known of it."""
+    if len(rates) <= width:
+        return rates
+    stretches = [rates[n * len(rates) // width : (n + 1) * len(rates) // width] for n in range(width)]
+    return [max((rate for rate in stretch if rate is not None), default=None) for stretch in stretches]
 
 
 def _wrapped(line: Line, width: int, console: Console) -> list[Text]:

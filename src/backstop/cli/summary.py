@@ -73,5 +73,5 @@ ROWS: Final[dict[str, Callable[[AgentReport], Text]]] = {
     "models": _models,
     "error rate": _rate,
     "seconds": lambda agent: Text(f"{agent.seconds:.1f}"),
-    "cost": lambda agent: Text("unknown" if agent.cost_usd is None else f"${agent.cost_usd:.4f}"),
+    "cost, list price": lambda agent: Text("unknown" if agent.cost_usd is None else f"${agent.cost_usd:.4f}"),
 }
