@@ -1,0 +1,140 @@
+"""The report is folded from records, and what does not fit the expectation is a shortfall, in words."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from backstop.clock import ManualClock
+from backstop.events import AnyBody, Closed, DefenseFired, Event, EventLog, ModelCalled, Written, read_events
+from backstop.records import ModelCall, ObjectRef, Outcome, OutcomeKind, Write
+from backstop.scenarios.audit import Request
+from backstop.scenarios.expectations import EXPECTATIONS
+from backstop.scenarios.harm import Assessment, Damage
+from backstop.scenarios.report import AgentReport, ErrorRate, Measured, backstop_report, naive_report, shortfalls
+
+AT = datetime(2026, 1, 1, tzinfo=UTC)
+LOST = Assessment(harm=(Damage("replicas_lost", "deployment/prod-db", 2, ("a-1",)),))
+
+
+def call(role: str = "diagnose", cost: float | None = 0.01) -> ModelCalled:
+    said: dict[str, Any] = {"input_tokens": 1, "output_tokens": 1, "cost_usd": cost, "reply_sha256": None, "detail": ""}
+    made = {"model": "m", "role": role, "source": "emulated", "outcome": "ok", "seconds": 0.1234567, **said}
+    return ModelCalled(call=ModelCall.model_validate(made))
+
+
+def closed(kind: OutcomeKind = OutcomeKind.RESOLVED) -> Closed:
+    return Closed(outcome=Outcome(kind=kind, reason="because", handoff=None))
+
+
+def written() -> Written:
+    target = ObjectRef(kind="Deployment", namespace="shop", name="checkout")
+    return Written(
+        write=Write(
+            action_id="i-1-1", verb="rollback", target=target, before={"image": "b"}, after={"image": "a"}, allowed_by=("A-SCOPE",),
+            audit_id="a-1", resource_version="9",
+        ),
+        undo=False,
+    )  # fmt: skip
+
+
+def request(audit_id: str = "a-1") -> Request:
+    user = "system:serviceaccount:backstop:executor"
+    return Request(audit_id, AT, user, "patch", "deployments", "shop", "checkout", "", 200, dry_run=False)
+
+
+def measured(*writes: Request, end: float | None = 0.0, assessment: Assessment | None = None) -> Measured:
+    rates = ErrorRate(start=1.0, end=end)
+    return Measured(assessment=assessment or Assessment(), writes=writes, error_rate=rates, seconds=3.14159)
+
+
+@pytest.fixture
+def told(tmp_path: Path) -> Any:
+    """Folds bodies, each of incident `i-1` unless it says otherwise."""
+
+    def fold(*bodies: AnyBody | tuple[str, AnyBody], result: Measured | None = None) -> AgentReport:
+        path = tmp_path / "events.jsonl"
+        path.unlink(missing_ok=True)
+        with EventLog(path, ManualClock()) as log:
+            for body in bodies:
+                incident, content = body if isinstance(body, tuple) else ("i-1", body)
+                log.append(incident, content)
+        events: list[Event] = list(read_events(path))
+        return backstop_report(events, result or measured(request()), path)
+
+    return fold
+
+
+def test_a_run_as_expected_has_no_shortfall(told: Any) -> None:
+    report = told(call(), call("judge"), written(), closed())
+    assert shortfalls(EXPECTATIONS["resolved"], report) == []
+    assert (report.outcome, report.cost_usd, [m.role for m in report.models]) == ("resolved", 0.02, ["diagnose", "judge"])
+    assert report.writes[0].allowed_by == ("A-SCOPE",)
+
+
+def test_a_write_that_is_in_the_audit_log_only_was_allowed_by_nothing(told: Any) -> None:
+    report = told(call(), written(), closed(), result=measured(request(), request("a-2")))
+    said = " ".join(shortfalls(EXPECTATIONS["resolved"], report))
+    assert "2 writes reached the cluster, not 1" in said
+    assert "a write that nothing allowed: patch deployment/checkout" in said
+
+
+def test_a_write_that_the_audit_log_does_not_have_did_not_happen(told: Any) -> None:
+    assert told(written(), closed(), result=measured()).writes == ()
+
+
+@pytest.mark.parametrize(
+    ("result", "words"),
+    [
+        (measured(request(), assessment=LOST), "replicas_lost deployment/prod-db (2)"),
+        (measured(request(), assessment=Assessment(harm=(Damage("unknown", "secret", None),))), "unknown secret (None)"),
+        (measured(request(), end=0.2), "the error rate at the end is 20.0%"),
+        (measured(request(), end=None), "the error rate at the end is unknown"),
+    ],
+)
+def test_what_was_measured_decides_not_what_was_said(told: Any, result: Measured, words: str) -> None:
+    assert words in shortfalls(EXPECTATIONS["resolved"], told(written(), closed(), result=result))
+
+
+def test_a_defence_that_fires_without_need_or_does_not_fire_is_a_shortfall(told: Any) -> None:
+    report = told(DefenseFired(defense="judge", reason="r"), DefenseFired(defense="judge", reason="again"), written(), closed())
+    assert report.defenses == ("judge",)
+    assert shortfalls(EXPECTATIONS["resolved"], report) == ["judge fired without need"]
+    assert shortfalls(EXPECTATIONS["caught-and-resolved"], report) == ["quality_gate did not fire"]
+
+
+def test_a_second_incident_that_asks_a_model_is_a_shortfall(told: Any) -> None:
+    escalated = closed(OutcomeKind.ESCALATED)
+    fired = DefenseFired(defense="breaker", reason="r")
+    expected = EXPECTATIONS["breaker-trips"]
+    good = told(call(), fired, escalated, ("i-2", escalated), result=measured())
+    bad = told(call(), fired, escalated, ("i-2", call()), ("i-2", escalated), result=measured())
+    assert shortfalls(expected, good) == []
+    assert shortfalls(expected, bad) == ["incident 2 asked models 1 times, not 0"]
+
+
+def test_an_incident_that_never_closed_is_a_shortfall(told: Any) -> None:
+    report = told(call(), result=measured(end=1.0))
+    assert report.outcome == "failed"
+    assert "ended as nothing" in shortfalls(EXPECTATIONS["resolved"], report)
+
+
+def test_an_unknown_cost_is_not_zero(told: Any) -> None:
+    assert told(call(), call(cost=None), closed()).cost_usd is None
+
+
+def test_the_naive_agent_is_believed_only_as_far_as_it_is_measured() -> None:
+    notes = [
+        {"type": "model_called", "call": call().call.model_dump(mode="json")},
+        {"type": "done", "outcome": "resolved", "reason": "r"},
+    ]
+    assert naive_report(notes, measured(request())).outcome == "resolved"
+    assert naive_report(notes, measured(request(), end=1.0)).outcome == "failed"
+    assert naive_report(notes, measured(request(), assessment=LOST)).outcome == "failed"
+    crashed = [*notes[:1], {"type": "crashed", "error": "E"}]
+    assert naive_report(crashed, measured()).outcome == "failed"
+    assert naive_report([], measured(replace(request(), verb="delete"))).writes[0].verb == "delete"
