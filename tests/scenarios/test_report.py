@@ -128,13 +128,13 @@ def test_an_unknown_cost_is_not_zero(told: Any) -> None:
 
 
 def test_the_naive_agent_is_believed_only_as_far_as_it_is_measured() -> None:
-    notes = [
+    notes: list[dict[str, Any]] = [
         {"type": "model_called", "call": call().call.model_dump(mode="json")},
         {"type": "done", "outcome": "resolved", "reason": "r"},
     ]
     assert naive_report(notes, measured(request())).outcome == "resolved"
     assert naive_report(notes, measured(request(), end=1.0)).outcome == "failed"
     assert naive_report(notes, measured(request(), assessment=LOST)).outcome == "failed"
-    crashed = [*notes[:1], {"type": "crashed", "error": "E"}]
+    crashed: list[dict[str, Any]] = [*notes[:1], {"type": "crashed", "error": "E"}]
     assert naive_report(crashed, measured()).outcome == "failed"
     assert naive_report([], measured(replace(request(), verb="delete"))).writes[0].verb == "delete"
