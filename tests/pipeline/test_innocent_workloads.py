@@ -112,6 +112,19 @@ async def test_the_same_bad_release_a_second_time_is_still_rolled_back(shop: Sho
     assert failed(right(evidence), evidence) == ()
 
 
+async def test_and_also_after_another_bad_release_in_between(shop: Shop) -> None:
+    """Its ReplicaSet is older than that of a revision before it; its pods show that it was in force before the alert."""
+    for image in (GOOD, "demo/web:1.2-crash", GOOD, BAD):
+        shop.clock.advance(60)
+        shop.cluster.release("checkout", image)
+    evidence = await look(shop)
+    change = only(tuple(f for f in evidence.about(CHECKOUT, FactKind.REVISION) if f.data["current"] is True))
+    assert change.time is not None
+    assert change.time < evidence.alert.started_at - timedelta(seconds=200)
+    back = Rollback(verb="rollback", target=CHECKOUT, to_revision=int(str(change.data["number"])) - 1)
+    assert failed(against_checkout(evidence, FaultClass.BAD_RELEASE, back), evidence) == ()
+
+
 async def test_memory_is_no_cure_for_a_new_release_that_leaks(shop: Shop) -> None:
     evidence = await look(shop)
     for pod in [fact for fact in evidence.facts if fact.kind is FactKind.POD and "checkout" in fact.about.name]:

@@ -6,7 +6,7 @@ Without this, any unwell workload could be called stuck and restarted, or called
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Final
 
 from backstop.checks import Opinion, fails, holds
@@ -84,11 +84,10 @@ def _at_zero(grounds: Grounds, suspect: WorkloadRef) -> list[str]:
 
 def changed_lately(grounds: Grounds, workload: WorkloadRef) -> bool:
     """Whether it was released shortly before the alert, or at a time that is not on record. Raises ValueError."""
-    current = grounds.current_revision(workload)
+    since = grounds.in_force_since(workload)
     if len(grounds.revisions_of(workload)) == 1:
         return False  # its first and only one
-    created = datetime.fromisoformat(str(current.data["created_at"]))
-    return grounds.put_back(workload) or created > grounds.evidence.alert.started_at - _RECENT
+    return since is None or since > grounds.evidence.alert.started_at - _RECENT
 
 
 def _unchanged(grounds: Grounds, suspect: WorkloadRef) -> list[str]:

@@ -63,13 +63,18 @@ class Grounds:
             raise ValueError("which revision runs now is not known")
         return current[0]
 
-    def put_back(self, workload: WorkloadRef) -> bool:
-        """Whether what runs now is an earlier template that somebody returned to: its ReplicaSet is older than that of a revision
-        before it. When that was is not on record. Raises ValueError."""
+    def in_force_since(self, workload: WorkloadRef) -> datetime | None:
+        """When what runs now came into force, at the latest: when its ReplicaSet was made. If it is an earlier template that
+        somebody returned to (its ReplicaSet is older than that of a revision before it), its oldest pod tells; None if it has none.
+        Raises ValueError."""
         current = self.current_revision(workload)
-        created, number = datetime.fromisoformat(str(current.data["created_at"])), whole(current.data["number"])
+        created, number = _instant(current.data["created_at"]), whole(current.data["number"])
         before = [fact for fact in self.revisions_of(workload) if whole(fact.data["number"]) < number]
-        return any(datetime.fromisoformat(str(fact.data["created_at"])) > created for fact in before)
+        if all(_instant(fact.data["created_at"]) <= created for fact in before):
+            return created
+        replica_set = ("ReplicaSet", workload.namespace, str(current.data["replicaset"]))
+        pods = [f for f in self.evidence.facts if f.kind is FactKind.POD and self._owners.get(_name(f.about)) == replica_set]
+        return min((fact.time for fact in pods if fact.time is not None), default=None)
 
     def omissions_of(self, workload: WorkloadRef) -> tuple[Omission, ...]:
         """What is missing about the workload, or about its whole namespace. A list that was cut short is missing nothing of a
@@ -146,6 +151,13 @@ def symptom(fact: Fact) -> bool:
         case FactKind.LOG | FactKind.LOG_PREVIOUS:
             return whole(data["errors"]) > 0
     return False
+
+
+def _instant(value: Any) -> datetime:
+    moment = datetime.fromisoformat(str(value))
+    if moment.tzinfo is None:
+        raise ValueError(f"{value!r} names no instant")
+    return moment
 
 
 def _flag(value: Any) -> bool:

@@ -167,10 +167,11 @@ def change_first(subject: Subject) -> Opinion:
     fact = subject.fact(blamed.fact)
     if wrong := _not_that_revision(subject, fact, blamed.revision):
         return fails(wrong, fact.id)
-    if not _moment(fact.data["created_at"]) <= onset + _SKEW:
-        return fails(f"revision {blamed.revision} came after the alert began", fact.id)
-    if subject.grounds.put_back(diagnosis.suspect):  # perhaps by somebody who is repairing it right now
+    since = subject.grounds.in_force_since(diagnosis.suspect)
+    if since is None:
         return fails(f"revision {blamed.revision} is an earlier template put back, and when that was is not on record", fact.id)
+    if not since <= onset + _SKEW:  # perhaps it is somebody's repair
+        return fails(f"revision {blamed.revision} came after the alert began", fact.id)
     return holds(f"revision {blamed.revision} was current before the alert began", fact.id)
 
 
@@ -254,14 +255,6 @@ def complete(subject: Subject) -> Opinion:
     if missing:
         return fails(f"evidence about {suspect.key} is missing: {missing[0].what} {missing[0].why}")
     return holds(f"nothing about {suspect.key} was left out")
-
-
-def _moment(value: object) -> datetime:
-    """A time as the evidence's data holds it. Raises on anything that is not an instant."""
-    moment = datetime.fromisoformat(str(value))
-    if moment.tzinfo is None:
-        raise ValueError(f"{value!r} names no instant")
-    return moment
 
 
 RULES: Final[tuple[Rule[Subject], ...]] = (
