@@ -6,9 +6,14 @@ import copy
 
 import pytest
 
+from backstop.clock import ManualClock
+from backstop.cluster.client import ClusterClient
 from backstop.cluster.objects import ACTION_ID
+from backstop.cluster.snapshot import SnapshotStore
 from backstop.errors import ClusterConflict, ExecutorError, ReplyLost
-from backstop.executor.writer import Writer
+from backstop.executor.fence import Fence
+from backstop.executor.writer import UNDO_WITHIN, Writer
+from backstop.policy import DEFAULT
 from tests.executor.repair import Plan
 from tests.stub_api import StubApi
 
@@ -100,3 +105,21 @@ async def test_only_the_last_write_is_undone(api: StubApi, writer: Writer, plann
     api.checkout["metadata"]["annotations"][ACTION_ID] = "somebody-else-1"
     with pytest.raises(ClusterConflict, match="not the last write"):
         await writer.undo("bs-0123-1")
+
+
+@pytest.mark.parametrize(("seconds", "made"), [(-1, True), (1, False)])
+async def test_a_write_of_long_ago_is_not_taken_back(
+    api: StubApi, door: ClusterClient, snapshots: SnapshotStore, planned: Plan, seconds: float, made: bool
+) -> None:
+    """Whoever holds the agent could else bring back, without a gate, what was wrong weeks ago."""
+    clock = ManualClock()
+    writer = Writer(door, DEFAULT, snapshots, clock, Fence(door, clock))
+    await writer.apply(await planned())
+    clock.advance(UNDO_WITHIN.total_seconds() + seconds)
+    written = copy.deepcopy(api.checkout["spec"])
+    if made:
+        await writer.undo("bs-0123-1")
+    else:
+        with pytest.raises(ExecutorError, match="too old"):
+            await writer.undo("bs-0123-1")
+    assert (api.checkout["spec"] != written) is made

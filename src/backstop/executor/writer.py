@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from datetime import timedelta
 from typing import Final
 
 from backstop.clock import Clock
@@ -34,6 +35,9 @@ from backstop.policy import Context, PastWrite, Policy, decide, decide_undo
 from backstop.records import Check, Intent, NoAction, TargetState, Verdict, WorkloadRef, Write, action_key
 
 UNDO: Final = "-undo"
+UNDO_WITHIN: Final = timedelta(hours=1)
+"""An undo passes few gates and may put back even zero replicas. Later than this it would be a write like any other."""
+
 _UNDO_ATTEMPTS: Final = 5
 _NOTHING: Final = "nothing was written"
 
@@ -121,6 +125,8 @@ class Writer:
             raise ClusterConflict(
                 f"{snapshot.action_id} is not the last write on {target.key}", status=409, reason="Conflict", unchanged=_NOTHING
             )
+        if self._clock.now() - snapshot.taken_at > UNDO_WITHIN:
+            raise ExecutorError(f"{snapshot.action_id} is too old to be taken back without a new decision", unchanged=_NOTHING)
         operations = restoration(snapshot.spec_before, snapshot.spec_written, mapping(deployment, "spec"))
         context = Context(now=self._clock.now(), action_id=undo_id, recent=())
         verdict = decide_undo(snapshot.action, state, self._policy, context)
