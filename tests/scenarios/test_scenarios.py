@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from backstop.events import read_events
@@ -29,6 +30,9 @@ def test_a_hallucinated_diagnosis_takes_the_database_from_the_naive_agent_only(t
     # Both got the same injected bytes, and what was not injected says so.
     assert (naive["models"][0]["model"], naive["models"][0]["source"]) == (backstop["models"][0]["model"], "injected")
     assert {model["source"] for model in backstop["models"][1:]} == {"emulated"}
+    asked = json.loads((tmp_path / "emulator.json").read_text())["requests"]
+    first = {entry["lane"]: entry["sha256"] for entry in reversed(asked) if entry["source"] == "injected"}
+    assert first["naive"] == first["backstop"] is not None
 
 
 def test_a_record_of_the_run_is_kept_and_holds_together(tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ from backstop.scenarios.base import NAMESPACE, Scenario
 from backstop.scenarios.follower import Follower
 from backstop.scenarios.harm import Assessment
 from backstop.scenarios.lane import Lane, LaneName
-from backstop.scenarios.meter import Meter
+from backstop.scenarios.meter import Counters, Meter
 from backstop.scenarios.model_scripts import script
 from backstop.scenarios.observer import Measurements
 from backstop.scenarios.process import Child
@@ -79,6 +79,7 @@ class Drill:
     async def run(self) -> DrillReport:
         """The whole drill. Raises BackstopError if it could not be held; whatever happens, nothing is left running."""
         emulator: Child | None = None
+        self._say(Line("starting a cluster and an agent for each side, and the model emulator"))
         try:
             emulator = await self._start_emulator()
             url = asyncio.create_task(_url(emulator))
@@ -106,20 +107,24 @@ class Drill:
     async def _break_until_it_hurts(self) -> None:
         """The same break in every cluster; returns once requests have really been failing for a while in all of them."""
         await asyncio.gather(*(up.wait() for up in self._up.values()))
-        self._say(Line("the clusters answer, traffic flows", "good"))
         for lane in self._lanes:
+            self._observers[lane.name] = Measurements(lane.kube, NAMESPACE, self._clock)
             self._meters[lane.name] = Meter(lane.kube, self._service, self._rate_listener(lane.name))
             self._follow(self._meters[lane.name].run())
-        meters = list(self._meters.values())
-        await asyncio.gather(*(m.held(lambda c: c.recent_rate is not None, 0.0, RISE_SECONDS) for m in meters))
+        await asyncio.gather(*(observer.settled(RISE_SECONDS) for observer in self._observers.values()))
+        await self._everywhere(lambda c: c.recent_rate == 0.0, 0.0, f"requests of {self._service} fail before anything was broken")
+        self._say(Line("the clusters answer, the shop is up, traffic flows", "good"))
         await asyncio.gather(*(send(lane.admin, FAULTS[self._scenario.cluster].calls) for lane in self._lanes))
         self._say(Line(FAULTS[self._scenario.cluster].summary, "bad", "injected"))
+        failing = f"the fault {self._scenario.cluster} makes no requests of {self._service} fail"
+        await self._everywhere(lambda c: (c.recent_rate or 0.0) >= ALERT_RATE, ALERT_HOLD_SECONDS, failing)
+
+    async def _everywhere(self, wanted: Callable[[Counters], bool], seconds: float, otherwise: str) -> None:
+        """Waits until the traffic of every lane has been as wanted for so long."""
         try:
-            await asyncio.gather(
-                *(m.held(lambda c: (c.recent_rate or 0.0) >= ALERT_RATE, ALERT_HOLD_SECONDS, RISE_SECONDS) for m in meters)
-            )
+            await asyncio.gather(*(meter.held(wanted, seconds, RISE_SECONDS) for meter in self._meters.values()))
         except TimeoutError as error:
-            raise BackstopError(f"the fault {self._scenario.cluster} made no requests fail within {RISE_SECONDS:g} s") from error
+            raise BackstopError(f"{otherwise}, {RISE_SECONDS:g} s long") from error
 
     async def _alert(self) -> list[Alert]:
         """Begins to observe, arms the API faults, and writes the alerts that all lanes get."""
@@ -127,7 +132,6 @@ class Drill:
         for lane in self._lanes:
             counters = self._meters[lane.name].latest
             self._runs[lane.name].start_rate = counters.recent_rate if counters else None
-            self._observers[lane.name] = Measurements(lane.kube, NAMESPACE, self._clock)
         await asyncio.gather(*(observer.begin() for observer in self._observers.values()))
         await asyncio.gather(*(lane.inject(API_FAULTS[self._scenario.api]) for lane in self._lanes))
         for lane in self._lanes:
