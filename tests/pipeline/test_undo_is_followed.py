@@ -47,6 +47,28 @@ async def test_an_undo_whose_answer_is_lost_is_found_on_the_target(hopeless: Sho
     assert hopeless.events(Written)[-1].write.reply_lost
 
 
+async def test_an_undo_that_cannot_be_checked_is_not_called_standing(hopeless: Shop) -> None:
+    class Blind(FakeCluster):
+        async def observe(self, target: WorkloadRef) -> TargetState:
+            if "undone" in self.reads:
+                raise ClusterUnavailable("HTTP 503", status=503)
+            return await super().observe(target)
+
+    class Undoes(FakeExecutor):
+        async def undo(self, action_id: str) -> Write:
+            write = await super().undo(action_id)
+            self.cluster.reads.append("undone")
+            return write
+
+    hopeless.cluster.__class__ = Blind
+    hopeless.executor.__class__ = Undoes
+    outcome = await hopeless.incident()
+    assert outcome.kind is OutcomeKind.ESCALATED, outcome.reason
+    assert outcome.handoff is not None
+    assert "could not be taken back" not in outcome.reason
+    assert "still standing" not in outcome.handoff.unchanged
+
+
 async def test_what_nobody_can_tell_is_not_told(hopeless: Shop) -> None:
     """The answer is lost and the target cannot be read any more: it may be as it was, or as it was made."""
 

@@ -97,3 +97,22 @@ async def test_no_fault_of_a_dependency_says_nothing_of_the_target(quiet_shop: S
     quiet_shop.script(database_is_well)
     outcome = await quiet_shop.incident()
     assert outcome.kind is OutcomeKind.ESCALATED, outcome.reason
+
+
+async def test_a_recovery_that_a_colleague_brought_is_not_ours_to_claim(shop: Shop) -> None:
+    """The revision that was rolled back to is no better; somebody releases a good one while that is measured."""
+
+    class Colleague(FakeCluster):
+        async def measure(self, namespace: str, services: tuple[str, ...], requests: int) -> Health:
+            if shop.executor.applied and self.image("checkout") == GOOD and self.reads[-3:] == ["measure"] * 3:
+                self.release("checkout", "demo/web:1.1")
+            return await super().measure(namespace, services, requests)
+
+    shop.cluster.failing_images.add(GOOD)
+    shop.cluster.__class__ = Colleague
+    outcome = await shop.incident()
+    assert outcome.kind is OutcomeKind.ESCALATED, outcome.reason
+    assert "not by rollback" in outcome.reason
+    assert not shop.executor.undone, "it is theirs"
+    assert outcome.handoff is not None
+    assert "Somebody else has changed" in outcome.handoff.unchanged

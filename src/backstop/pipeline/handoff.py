@@ -34,6 +34,8 @@ def _unchanged(story: Story) -> str:
     made = ", ".join(f"{write.verb} {write.target.key}" for write in story.writes)
     if story.undone:
         return f"Written and taken back: {made}. Nothing else was changed."
+    if story.overtaken:
+        return f"Written: {made}. Somebody else has changed that since. Nothing else was changed."
     if story.undo_unknown:
         return f"Written: {made}. Whether that was taken back is not known. Nothing else was changed."
     return f"Written, and still standing: {made}. Nothing else was changed."

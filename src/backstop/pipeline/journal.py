@@ -35,7 +35,8 @@ class Story:
     cleared: Intent | None = None  # passed every gate
     pending: Intent | None = None  # was asked for, and whether it was made is not known
     undone: bool = False
-    undo_unknown: bool = False  # was asked for, and whether it was made is not known
+    undo_unknown: bool = False  # was asked for, and whether all is as it was is not known
+    overtaken: bool = False  # somebody else has changed the target since the write
 
 
 class Journal:

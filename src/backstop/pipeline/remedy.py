@@ -16,7 +16,7 @@ from backstop.breaker import Cause
 from backstop.errors import BackstopError, ClusterConflict, ClusterError, RecordError, ReplyLost
 from backstop.pipeline.execute import carried_out, failure, mismatch, recovered_undo, recovered_write
 from backstop.pipeline.session import Cleared, Session, StatusMoved, Stop, WorldMoved
-from backstop.pipeline.undo import check_restored
+from backstop.pipeline.undo import check_restored, check_standing
 from backstop.pipeline.verify import Judgement, judge_recovery
 from backstop.policy import PastWrite
 from backstop.records import Health, Intent, OutcomeKind, Verdict, Write, action_key
@@ -103,14 +103,23 @@ class Remedy:
             judgement = judge_recovery(series, self.cleared.expected)
             session.measured("after_write", health, self.cleared.expected)
             if judgement.state == "recovered":
-                self._resolved(judgement)
+                await self._claim(judgement)
             if judgement.state == "worse" or session.tools.clock.monotonic() >= deadline:
                 return self._not_recovered(judgement)
             await session.tools.clock.sleep(settings.verify_interval_seconds)
 
-    def _resolved(self, judgement: Judgement) -> NoReturn:
-        done = action_key(self.cleared.intent.action)
-        self.session.journal.verdict(0, done, judgement.verdict)
+    async def _claim(self, judgement: Judgement) -> None:
+        """Raises Stop. Returns if it cannot be told just now whether what recovered still is what was written."""
+        done, session = action_key(self.cleared.intent.action), self.session
+        try:
+            state = await session.observe(self.cleared.target)
+        except ClusterError:
+            return
+        standing = check_standing(self.cleared.intent, state) if state is not None else None
+        session.journal.verdict(0, done, judgement.verdict)
+        if standing is None or not standing.passed:
+            session.journal.story.overtaken = True
+            raise session.escalation(f"all is well, but not by {done}: somebody has changed {self.cleared.target.key} since")
         seconds = self.cleared.expected.window_seconds
         raise Stop(OutcomeKind.RESOLVED, f"{done}: recovery was measured for {seconds:g} s")
 
@@ -131,13 +140,18 @@ class Remedy:
         session.count(Cause.REVERSAL, reason)
         try:
             write = await self._undo()
-            with suppress(RecordError):
-                session.journal.written(write, undo=True)
-            restored = await self._restored(intent)
         except BackstopError as error:
             raise session.escalation(f"{reason}; and it could not be taken back ({error})") from error
+        with suppress(RecordError):
+            session.journal.written(write, undo=True)
+        session.journal.story.undo_unknown = True
+        try:
+            restored = await self._restored(intent)
+        except BackstopError as error:
+            raise session.escalation(f"{reason}; it was taken back, and that could not be checked ({error})") from error
         if not restored.passed:
             raise session.escalation(f"{reason}; and what was there is not back ({', '.join(restored.failed_rules)})")
+        session.journal.story.undo_unknown = False
         session.journal.story.undone = True
         raise Stop(OutcomeKind.UNDONE, f"{reason}; it was taken back")
 

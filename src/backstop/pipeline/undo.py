@@ -1,4 +1,4 @@
-"""Was the write taken back? Asked of the target itself, read again after the undo."""
+"""Does the write stand, or was it taken back? Asked of the target itself, read again."""
 
 from __future__ import annotations
 
@@ -22,27 +22,39 @@ def check_restored(intent: Intent, state: TargetState) -> Verdict:
     return Verdict(stage="verify", checks=evaluate(RULES, _Restored(intent, state)))
 
 
+def check_standing(intent: Intent, state: TargetState) -> Verdict:
+    """Whether what the intent changed is still as it was written: if not, what is measured is somebody else's work."""
+    return Verdict(stage="verify", checks=evaluate(STANDING_RULES, _Restored(intent, state)))
+
+
 def same_object(restored: _Restored) -> Opinion:
     same = restored.state.uid == restored.intent.target_uid
     return holds("it is the same object") if same else fails("it is another object than the one that was written to")
 
 
 def as_before(restored: _Restored) -> Opinion:
-    if _part(restored.intent, restored.state) == _wanted(restored.intent):
+    if _part(restored.intent, restored.state) == restored.intent.before[_changed(restored.intent)]:
         return holds("what was changed is again as it was before")
     return fails("what was changed is not as it was before")
 
 
-def _wanted(intent: Intent) -> Any:
+def as_written(restored: _Restored) -> Opinion:
+    if _part(restored.intent, restored.state) == restored.intent.after[_changed(restored.intent)]:
+        return holds("it is as it was written")
+    return fails("somebody has changed it since it was written")
+
+
+def _changed(intent: Intent) -> str:
+    """The field of an intent's `before` and `after` that holds what it changes."""
     match intent.action:
         case Rollback():
-            return intent.before["template"]
+            return "template"
         case Restart():
-            return intent.before["restarted_at"]
+            return "restarted_at"
         case Scale():
-            return intent.before["replicas"]
+            return "replicas"
         case SetResources():
-            return intent.before["memory_limit"]
+            return "memory_limit"
     raise TypeError("nothing was written")
 
 
@@ -62,3 +74,4 @@ def _part(intent: Intent, state: TargetState) -> Any:
 
 
 RULES: Final[tuple[Rule[_Restored], ...]] = (Rule("U-SAME-OBJECT", same_object), Rule("U-AS-BEFORE", as_before))
+STANDING_RULES: Final[tuple[Rule[_Restored], ...]] = (Rule("V-SAME-OBJECT", same_object), Rule("V-STILL-OURS", as_written))
