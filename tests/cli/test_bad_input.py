@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 from pathlib import Path
 
@@ -22,6 +23,16 @@ def refused(tmp_path: Path, *arguments: str, **more: str) -> str:
     (sentence,) = ended.stderr.splitlines()
     assert sentence.startswith("backstop: ")
     return sentence
+
+
+def kubeconfig(file: Path, server: str, authority: str = "") -> None:
+    """One context, as admin."""
+    file.write_text(
+        f"""
+        {{current-context: c, contexts: [{{name: c, context: {{cluster: c, user: u}}}}],
+         clusters: [{{name: c, cluster: {{server: "{server}", {authority}}}}}], users: [{{name: u, user: {{token: t}}}}]}}
+        """
+    )
 
 
 def test_an_unknown_scenario_suggests_the_nearest(tmp_path: Path) -> None:
@@ -69,20 +80,49 @@ def test_a_kubeconfig_that_is_missing(tmp_path: Path) -> None:
     assert "cannot be read" in refused(tmp_path, "sandbox", "heal", "--kubeconfig", str(tmp_path / "none"))
 
 
-@pytest.mark.parametrize("text", ["{[", "[]", "contexts: []", "a: b", "\x00"])
+@pytest.mark.parametrize("text", ["", "{[", "[]", "contexts: []", "a: b", "hello", "\x00"])
 def test_a_kubeconfig_that_is_malformed(tmp_path: Path, text: str) -> None:
     (tmp_path / "config").write_text(text)
-    assert "is malformed" in refused(tmp_path, "sandbox", "heal", KUBECONFIG=str(tmp_path / "config"))
+    said = refused(tmp_path, "sandbox", "heal", KUBECONFIG=str(tmp_path / "config"))
+    assert "is malformed" in said
+    assert "nothing was changed" in said
+    assert not re.search(r"Error|object|attribute", said), "a word of Python, not of kubectl"
+
+
+@pytest.mark.parametrize(
+    ("authority", "said"),
+    [("certificate-authority: /none.pem", "/none.pem is missing"), ("certificate-authority-data: AAAA", "is no certificate")],
+)
+def test_a_kubeconfig_whose_authority_is_none(tmp_path: Path, authority: str, said: str) -> None:
+    kubeconfig(tmp_path / "config", "https://127.0.0.1:1", authority)
+    assert said in refused(tmp_path, "sandbox", "heal", "--kubeconfig", str(tmp_path / "config"))
 
 
 def test_a_cluster_that_cannot_be_reached(tmp_path: Path) -> None:
-    (tmp_path / "config").write_text(
-        """
-        {current-context: c, contexts: [{name: c, context: {cluster: c, user: u}}],
-         clusters: [{name: c, cluster: {server: "https://127.0.0.1:1"}}], users: [{name: u, user: {token: t}}]}
-        """
-    )
-    assert "cannot be reached" in refused(tmp_path, "sandbox", "break", "bad-release", "--kubeconfig", str(tmp_path / "config"))
+    kubeconfig(tmp_path / "config", "https://127.0.0.1:1")
+    said = refused(tmp_path, "sandbox", "break", "bad-release", "--kubeconfig", str(tmp_path / "config"))
+    assert "cannot be reached at https://127.0.0.1:1" in said
+    assert "nothing was changed" in said
+
+
+@pytest.mark.parametrize("server", ["", "/", "prod", "ftp://prod", "https://", "https://prod:port", "https://[prod"])
+def test_a_server_that_is_no_address(tmp_path: Path, server: str) -> None:
+    kubeconfig(tmp_path / "config", server)
+    assert "is malformed" in refused(tmp_path, "sandbox", "heal", "--kubeconfig", str(tmp_path / "config"))
+
+
+def test_a_temporary_directory_too_deep_for_sockets(tmp_path: Path) -> None:
+    deep = tmp_path / ("deep" * 20)
+    deep.mkdir()
+    said = refused(deep, "drill", "--json", "--record", str(tmp_path / "record"))
+    assert "TMPDIR" in said
+    assert "nothing was started" in said
+
+
+def test_a_setting_that_cannot_be_used_starts_nothing(tmp_path: Path) -> None:
+    said = refused(tmp_path, "drill", BACKSTOP_VERIFY_WINDOW_SECONDS="soon")
+    assert "BACKSTOP_VERIFY_WINDOW_SECONDS" in said
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(

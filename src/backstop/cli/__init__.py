@@ -17,7 +17,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,  # plain help comes up twice as fast
 )
-app.command("drill")(drill.drill)
+app.command("drill", short_help="One incident: a naive agent and Backstop side by side.")(drill.drill)
 app.add_typer(sandbox.app, name="sandbox")
 
 

@@ -50,11 +50,13 @@ def drill(  # noqa: PLR0913, PLR0917  one per option
     Exit 0 only if Backstop did what the scenario expects and harmed nothing.
     """
     from backstop.scenarios.registry import HEADLINE, SCENARIOS, find
+    from backstop.settings import load_settings
 
     if listed:
         _list(SCENARIOS.values())
         return
     _refuse_what_is_not_there_yet(live=live, context=context)
+    load_settings()  # the agents read the same environment: better refused now than by a process of theirs
     if every and scenario is not None:
         raise UsageError(f"--all plays every scenario, and '{scenario}' names one", todo="leave one of them out")
     chosen = list(SCENARIOS.values()) if every else [find(scenario or HEADLINE)]
@@ -123,6 +125,12 @@ async def _run(
     from backstop.scenarios.drill import hold
 
     task = asyncio.current_task()
-    if task is not None:
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+
+    def cancel_once() -> None:
+        """The first Ctrl-C ends the drill; further ones do not cut its cleaning up short."""
+        if task is not None and not task.cancelling():
+            task.cancel()
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        asyncio.get_running_loop().add_signal_handler(number, cancel_once)
     return await hold(scenario, seed, lanes, record, listen)

@@ -131,17 +131,13 @@ def _send(kubeconfig: Path | None, calls: Iterable[Call]) -> None:
     from backstop.scenarios.scratch import newest
 
     chosen = _first(kubeconfig) or newest()
+    asyncio.run(_must_be_embedded(chosen))
     try:
-        asyncio.run(_must_be_embedded(chosen))
         asyncio.run(send(chosen, calls))
-    except ClusterUnavailable as error:
-        raise UsageError(
-            f"the cluster of {chosen} cannot be reached", todo="is it running? 'backstop sandbox up' starts one"
-        ) from error
     except ClusterError as error:
         if error.status == 404:
             raise NotFoundError(
-                f"the cluster of {chosen} has no demo fleet ({error.what})", todo="start it without --empty"
+                f"the demo fleet of {chosen} is not complete", todo="'backstop sandbox heal' makes it as it was"
             ) from error
         raise
 
@@ -151,12 +147,25 @@ async def _must_be_embedded(kubeconfig: Path) -> None:
     from backstop.scenarios.kube import Kube
 
     async with Kube(kubeconfig) as kube:
-        version = await kube.get("/version")
+        try:
+            version = await kube.get("/version")
+        except ClusterUnavailable as error:
+            raise UsageError(
+                f"the cluster of {kubeconfig} cannot be reached at {kube.server}",
+                unchanged="nothing was changed",
+                todo="is it running? 'backstop sandbox up' starts one, and without KUBECONFIG the newest is taken",
+            ) from error
+        except ClusterError as error:
+            raise UsageError(
+                f"the cluster of {kubeconfig} refuses to say what it is ({error.what})",
+                unchanged="nothing was changed",
+                todo="paste the line that 'backstop sandbox up' printed",
+            ) from error
         if "backstop-embedded" not in str(version.get("gitVersion")):
             raise UsageError(
                 f"the cluster at {kube.server} is not an embedded one",
                 unchanged="nothing was changed",
-                todo="see 'backstop sandbox up'",
+                todo="unset KUBECONFIG, or paste the line that 'backstop sandbox up' printed",
             )
 
 

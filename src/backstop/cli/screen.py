@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import sys
 from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -42,10 +45,20 @@ class Screen(Protocol):
 
 def screen_for(scenario: Scenario, seed: int, lanes: Sequence[LaneName], *, quiet: bool) -> Screen:
     """The screen that fits where standard output goes."""
-    console = Console(highlight=False)
+    console = _Output(highlight=False)
+    if not console.width:  # COLUMNS=0
+        console.width = 80
     if quiet:
         return Quiet(console)
     return Columns(console, scenario, seed, lanes) if console.is_terminal else Lines(console, scenario, seed)
+
+
+class _Output(Console):
+    def on_broken_pipe(self) -> None:
+        """Nobody reads any more (`| head`): the drill ends as if interrupted, so that nothing is left running."""
+        self.quiet = True
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        signal.raise_signal(signal.SIGTERM)
 
 
 class Quiet:

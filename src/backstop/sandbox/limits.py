@@ -28,12 +28,20 @@ LIMITS: tuple[Limit, ...] = (
         ("05-errors/not-acceptable",),
     ),
     Limit("api", "exec, attach, port-forward, cp, debug (ephemeral containers) and pod resize are not served."),
+    Limit("api", "To reach a Service: `kubectl get --raw /api/v1/namespaces/shop/services/checkout/proxy/`."),
     Limit("api", "A duplicate key in a JSON body is not warned about: the last one counts."),
     Limit("api", "OpenAPI v3 has types but no descriptions; OpenAPI v2 is an empty document.", ("12-server/explain",)),
     Limit("api", "A list that asks for a version ahead of the newest is refused at once instead of after three seconds."),
+    Limit(
+        "api",
+        "Events are served in the core group only, not in events.k8s.io; autoscaling in v2 only, so `kubectl autoscale` fails.",
+    ),
+    Limit("api", "No metrics API, so `kubectl top` fails; no Jobs, CronJobs, Ingresses, NetworkPolicies or volume claims."),
+    Limit("api", "The audit log is level Metadata with one stage, ResponseComplete; what the control loops write is not in it."),
     Limit("admission", "No webhooks and no ValidatingAdmissionPolicy; LimitRanges, PriorityClasses and HPAs have no effect."),
     Limit("admission", "Quotas count objects and the cpu and memory of containers; scopes and storage are ignored."),
-    Limit("controllers", "No StatefulSet, DaemonSet, Job, CronJob or HPA controller: such objects are stored and nothing happens."),
+    Limit("controllers", "No StatefulSet, DaemonSet or HPA controller: such objects are stored and nothing happens."),
+    Limit("controllers", "Services get EndpointSlices only, so `kubectl get endpoints` is empty."),
     Limit(
         "controllers",
         "Pods end faster than on a real node, so `status.terminatingReplicas` may be 0 where a real cluster still counts one.",
@@ -65,11 +73,6 @@ LIMITS: tuple[Limit, ...] = (
     ),
     Limit("network", "Pod and Service addresses are labels: traffic goes through one router over loopback, by Service name."),
     Limit("network", "A Service without a ready endpoint answers 503 through the router instead of refusing the connection."),
-    Limit(
-        "api",
-        "Events are served in the core group only, not in events.k8s.io; autoscaling in v2 only, so `kubectl autoscale` fails.",
-    ),
-    Limit("api", "The audit log is level Metadata with one stage, ResponseComplete; what the control loops write is not in it."),
     Limit("access", "ClusterRoles do not aggregate; admin, edit and view are fixed lists over the kinds that are served."),
     Limit(
         "access", "Authentication is by bearer token only; no client certificates, no OIDC, no bound object references in tokens."

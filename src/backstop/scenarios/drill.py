@@ -221,7 +221,7 @@ async def hold(
 ) -> DrillReport:
     """Holds one drill and cleans up after it. Raises UsageError with nothing started, BackstopError if it could not be held."""
     kept = prepare_record(record)
-    with occupied() as scratch:
+    with occupied(socket="b/1.sock") as scratch:
         return await Drill(scenario, seed, lanes, record=kept, scratch=scratch, listen=listen).run()
 
 

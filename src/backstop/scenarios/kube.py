@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+from urllib.parse import urlsplit
 
 import yaml
 from aiohttp import ClientError, ClientSession, ClientTimeout, TCPConnector
@@ -84,13 +85,23 @@ def _read_kubeconfig(path: Path, context: str | None) -> tuple[str, ssl.SSLConte
         chosen = _named(config["contexts"], wanted, "context") if wanted else config["contexts"][0]["context"]
         cluster = _named(config["clusters"], chosen["cluster"], "cluster")
         user = _named(config.get("users") or [], chosen["user"], "user")
-        return str(cluster["server"]), _trust(path, cluster), user.get("token")
+        return _server(cluster), _trust(path, cluster), user.get("token")
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise _unusable(f"the kubeconfig {path} is malformed: it is not YAML") from error
+    except KeyError as error:
+        raise _unusable(f"the kubeconfig {path} is malformed: it lacks {error}") from error
+    except (TypeError, AttributeError, IndexError) as error:
+        raise _unusable(f"the kubeconfig {path} is malformed: it is not what kubectl writes") from error
+    except ssl.SSLError as error:
+        raise _unusable(f"the kubeconfig {path} is malformed: its certificate authority is no certificate") from error
+    except ValueError as error:
+        raise _unusable(f"the kubeconfig {path} is malformed: {error}") from error
     except OSError as error:
-        todo = "name one with --kubeconfig or $KUBECONFIG"
-        raise ConfigError(f"the kubeconfig {path} cannot be read: {error.strerror}", todo=todo) from error
-    except (yaml.YAMLError, KeyError, TypeError, AttributeError, IndexError, ValueError, ssl.SSLError) as error:
-        detail = f"{type(error).__name__} {error}".splitlines()[0]
-        raise ConfigError(f"the kubeconfig {path} is malformed: {detail}", todo="see 'kubectl config view'") from error
+        raise _unusable(f"the kubeconfig {path} cannot be read: {error.strerror}") from error
+
+
+def _unusable(what: str) -> ConfigError:
+    return ConfigError(what, unchanged="nothing was changed", todo="paste the line that 'backstop sandbox up' printed")
 
 
 def _named(entries: list[dict[str, Any]], name: str, kind: str) -> dict[str, Any]:
@@ -101,9 +112,20 @@ def _named(entries: list[dict[str, Any]], name: str, kind: str) -> dict[str, Any
     raise ValueError(f"no {kind} named {name!r}")
 
 
+def _server(cluster: dict[str, Any]) -> str:
+    server = str(cluster["server"])
+    parts = urlsplit(server)
+    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.port == 0:
+        raise ValueError(f"its server {server!r} is no address")
+    return server
+
+
 def _trust(path: Path, cluster: dict[str, Any]) -> ssl.SSLContext:
     if "certificate-authority-data" in cluster:
         return ssl.create_default_context(cadata=base64.b64decode(cluster["certificate-authority-data"]).decode())
     if "certificate-authority" in cluster:
-        return ssl.create_default_context(cafile=str(path.parent / cluster["certificate-authority"]))
+        file = path.parent / cluster["certificate-authority"]
+        if not file.exists():
+            raise ValueError(f"its certificate authority {file} is missing")
+        return ssl.create_default_context(cafile=str(file))
     return ssl.create_default_context()

@@ -9,19 +9,32 @@ import stat
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
 
 from backstop.errors import NotFoundError, UsageError
 
+LONGEST_SOCKET: Final = 103
+"""Bytes that the path of a Unix socket may have everywhere."""
+
 
 @contextlib.contextmanager
-def occupied() -> Iterator[Path]:
-    """A new directory of this process, gone afterwards. What earlier processes left behind when they were killed goes too."""
+def occupied(*, socket: str = "") -> Iterator[Path]:
+    """A new directory of this process, gone afterwards. What earlier processes left behind when they were killed goes too.
+
+    `socket` is the longest relative path of a socket that it has to hold. Raises UsageError.
+    """
     base = _base()
     for old in base.iterdir():
         if not _alive(old):
             shutil.rmtree(old, ignore_errors=True)
     directory = Path(tempfile.mkdtemp(prefix=f"{os.getpid()}-", dir=base))
     try:
+        if socket and len(os.fsencode(directory / socket)) > LONGEST_SOCKET:
+            raise UsageError(
+                f"the directory {directory} has too long a name to hold sockets",
+                unchanged="nothing was started",
+                todo="point TMPDIR at a shorter one",
+            )
         yield directory
     finally:
         shutil.rmtree(directory, ignore_errors=True)
