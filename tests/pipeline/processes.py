@@ -18,7 +18,7 @@ from backstop.records import Alert
 from tests.pipeline.shop import CHECKOUT
 from tests.stub_api import READER, WRITER, Json, StubApi, template
 
-SETTINGS = {"verify_window_seconds": 0.5, "verify_interval_seconds": 0.1, "verify_deadline_seconds": 5.0}
+SETTINGS = {"verify_window_seconds": 0.5, "verify_interval_seconds": 0.1, "verify_deadline_seconds": 10.0, "verify_probes": 8}
 
 
 class RollingApi(StubApi):
