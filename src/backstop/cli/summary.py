@@ -32,7 +32,9 @@ def summary_table(report: DrillReport, missed: Sequence[str]) -> RenderableType:
 
 
 def _outcome(agent: AgentReport) -> Text:
-    return Text(agent.outcome, {"resolved": "bold green", "failed": "bold red"}.get(agent.outcome, "bold yellow"))
+    said = agent.incidents[-1].outcome if agent.incidents else agent.outcome
+    word = f"{agent.outcome} (it said {said})" if agent.outcome == "failed" != said else agent.outcome
+    return Text(word, {"resolved": "bold green", "failed": "bold red"}.get(agent.outcome, "bold yellow"))
 
 
 def _harm(items: Sequence[HarmEntry]) -> Text:
@@ -55,7 +57,7 @@ def _writes(agent: AgentReport) -> Text:
 def _models(agent: AgentReport) -> Text:
     asked = dict.fromkeys(f"{m.model} [{m.source}] {m.outcome}" for m in agent.models if m.role == "diagnose")
     judged = sum(1 for m in agent.models if m.role == "judge")
-    return Text("\n".join([*asked, *([f"judge asked {judged} times"] if judged else [])]) or "none asked")
+    return Text("\n".join([*asked, *([f"judge: {judged} samples"] if judged else [])]) or "none asked")
 
 
 def _rate(agent: AgentReport) -> Text:

@@ -86,7 +86,7 @@ class ModelChain:
         raise ModelError(
             f"no model gave a usable diagnosis ({'; '.join(failures) or 'every model of the chain was already refused'})",
             unchanged="nothing was decided or written",
-            todo="look at the hand-off, and at `backstop doctor`",
+            todo="look at the hand-off, and check the models' URL, key and names",
         )
 
     async def judge(self, proposal: Proposal, evidence: Evidence) -> Verdict:
