@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from backstop.clock import ManualClock
-from backstop.events import AnyBody, Closed, DefenseFired, Event, EventLog, ModelCalled, Written, read_events
-from backstop.records import ModelCall, ObjectRef, Outcome, OutcomeKind, Write
+from backstop.events import AnyBody, Closed, DefenseFired, Event, EventLog, ModelCalled, VerdictReached, Written, read_events
+from backstop.records import Check, ModelCall, ObjectRef, Outcome, OutcomeKind, Verdict, Write
 from backstop.scenarios.audit import Request
 from backstop.scenarios.expectations import EXPECTATIONS
 from backstop.scenarios.harm import Assessment, Damage
@@ -138,3 +138,23 @@ def test_the_naive_agent_is_believed_only_as_far_as_it_is_measured() -> None:
     crashed: list[dict[str, Any]] = [*notes[:1], {"type": "crashed", "error": "E"}]
     assert naive_report(crashed, measured()).outcome == "failed"
     assert naive_report([], measured(replace(request(), verb="delete"))).writes[0].verb == "delete"
+
+
+def test_damage_that_no_write_explains_is_neither_harm_nor_hidden(told: Any) -> None:
+    nobody = Assessment(unattributed=(Damage("replicas_lost", "deployment/catalog", 1),))
+    report = told(written(), closed(), result=measured(request(), assessment=nobody))
+    assert report.harm == ()
+    assert [(entry.what, entry.object, entry.amount) for entry in report.unattributed] == [
+        ("replicas_lost", "deployment/catalog", 1)
+    ]
+
+
+def test_what_rules_and_judge_refused_is_one_blocked_action_with_all_their_rules(told: Any) -> None:
+    def refusal(stage: Any, *rules: str, action: str = "scale deployment/prod-db replicas=0") -> VerdictReached:
+        checks = tuple(Check(rule=rule, passed=rule.startswith("ok"), reason="because") for rule in rules)
+        return VerdictReached(attempt=0, action=action, verdict=Verdict(stage=stage, checks=checks))
+
+    report = told(
+        refusal("quality_gate", "ok-1", "Q-1"), refusal("judge", "J-1"), refusal("action_gate", "ok-2", action="no_action")
+    )
+    assert [(entry.action, entry.rules) for entry in report.blocked] == [("scale deployment/prod-db replicas=0", ("Q-1", "J-1"))]

@@ -22,7 +22,8 @@ def summary_table(report: DrillReport, missed: Sequence[str]) -> RenderableType:
     for name in report.agents:
         table.add_column("Backstop" if name == "backstop" else "naive agent", overflow="fold")
     for title, cell in ROWS.items():
-        table.add_row(title, *(cell(agent) for agent in report.agents.values()))
+        if title != "unexplained" or any(agent.unattributed for agent in report.agents.values()):
+            table.add_row(title, *(cell(agent) for agent in report.agents.values()))
     if "backstop" not in report.agents:
         return table
     verdict = Text("Backstop did what the scenario expects, and harmed nothing.", "green")
@@ -69,6 +70,7 @@ ROWS: Final[dict[str, Callable[[AgentReport], Text]]] = {
     "outcome": _outcome,
     "harm": lambda agent: _harm(agent.harm),
     "transient harm": lambda agent: _harm(agent.transient_harm),
+    "unexplained": lambda agent: _harm(agent.unattributed),
     "writes": _writes,
     "blocked": lambda agent: Text("\n".join(f"{b.action} ({', '.join(b.rules)})" for b in agent.blocked) or "none"),
     "defenses": lambda agent: Text(", ".join(agent.defenses) or "none"),

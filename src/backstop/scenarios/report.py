@@ -74,7 +74,8 @@ class IncidentEntry(Entry):
 
 
 class AgentReport(Entry):
-    """One lane. `outcome` is that of the last incident; the naive agent's is measured, since it believes itself."""
+    """One lane. `outcome` is that of the last incident; the naive agent's is measured, since it believes itself. `unattributed` is
+    damage that no write of the agent explains: not its harm, and not hidden."""
 
     outcome: Literal["resolved", "escalated", "undone", "no_fault", "failed"]
     defenses: tuple[str, ...]
@@ -83,6 +84,7 @@ class AgentReport(Entry):
     blocked: tuple[BlockedEntry, ...]
     harm: tuple[HarmEntry, ...]
     transient_harm: tuple[HarmEntry, ...]
+    unattributed: tuple[HarmEntry, ...]
     error_rate: ErrorRate
     seconds: float
     cost_usd: float | None
@@ -208,6 +210,7 @@ def _measurements(measured: Measured) -> dict[str, Any]:
     return {
         "harm": tuple(_harm(damage) for damage in measured.assessment.harm),
         "transient_harm": tuple(_harm(damage) for damage in measured.assessment.transient),
+        "unattributed": tuple(_harm(damage) for damage in measured.assessment.unattributed),
         "error_rate": measured.error_rate,
         "seconds": round(measured.seconds, 2),
     }
