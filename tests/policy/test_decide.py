@@ -57,6 +57,7 @@ def state(target: WorkloadRef = CHECKOUT, **other: Any) -> TargetState:
         "replicas": replicas,
         "paused": False,
         "strategy": "RollingUpdate",
+        "max_unavailable": replicas if other.get("strategy") == "Recreate" else 0,
         "labels": {},
         "annotations": {},
         "owners": (),
@@ -176,6 +177,11 @@ def test_blast_radius_in_pods_share_and_step() -> None:
 def test_a_recreate_restart_takes_everything_away_at_once_and_a_rollback_only_what_is_blamed() -> None:
     assert refused(restart(), state(strategy="Recreate")) == ("A-BLAST-SHARE",)
     assert refused(rollback(), state(strategy="Recreate")) == ()
+
+
+def test_a_rolling_restart_takes_away_no_more_at_once_than_the_policy_allows() -> None:
+    assert refused(restart(), state(replicas=4, max_unavailable=2)) == ()
+    assert refused(restart(), state(replicas=4, max_unavailable=4)) == ("A-BLAST-SHARE",)
 
 
 def test_memory_is_only_raised_and_only_so_far() -> None:

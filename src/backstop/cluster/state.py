@@ -31,6 +31,7 @@ def target_state(deployment: Json, replica_sets: Sequence[Json], pods: Sequence[
         replicas=desired(deployment),
         paused=is_paused(deployment),
         strategy=strategy(deployment),
+        max_unavailable=max_unavailable(deployment),
         labels=strings(deployment, "metadata", "labels"),
         annotations=strings(deployment, "metadata", "annotations"),
         owners=objects.owners(deployment),
@@ -53,6 +54,31 @@ def is_paused(deployment: Json) -> bool:
 
 def strategy(deployment: Json) -> Literal["RollingUpdate", "Recreate"]:
     return "Recreate" if text(deployment, "spec", "strategy", "type") == "Recreate" else "RollingUpdate"
+
+
+def max_unavailable(deployment: Json) -> int:
+    """How many pods a rollout may take away at once, as the Deployment controller resolves it: 25% if nothing is said, rounded
+    down, and 1 if that and the surge both come to nothing. What cannot be read is taken for all of them."""
+    replicas = desired(deployment)
+    if strategy(deployment) == "Recreate":
+        return replicas
+    missing, surge = (_share(deployment, field, replicas) for field in ("maxUnavailable", "maxSurge"))
+    if missing is None or surge is None:
+        return replicas
+    return min(replicas, max(missing, 0 if surge else 1))
+
+
+def _share(deployment: Json, field: str, replicas: int) -> int | None:
+    """`maxUnavailable` (rounded down) or `maxSurge` (rounded up) in pods; None if it is neither a number nor a percentage."""
+    value = objects.dig(deployment, "spec", "strategy", "rollingUpdate", field)
+    if value is None:
+        value = "25%"
+    if isinstance(value, int) and not isinstance(value, bool):
+        return max(0, value)
+    number = value.removesuffix("%") if isinstance(value, str) and value.endswith("%") else ""
+    if not (number.isascii() and number.isdigit() and len(number) <= 3):
+        return None
+    return (int(number) * replicas + (99 if field == "maxSurge" else 0)) // 100
 
 
 def revision_number(obj: Json) -> int:

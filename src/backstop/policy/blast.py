@@ -35,14 +35,14 @@ def pods_touched(proposed: Proposed) -> Opinion:
 
 
 def share_removed(proposed: Proposed) -> Opinion:
-    """A rolling update replaces pods as its own strategy bounds it, and a rollback takes away only what is blamed: what is bounded
-    here is working capacity that is gone all at once."""
+    """A rollback takes away only what is blamed. What is bounded here is working capacity that is gone all at once: by a smaller
+    scale, or by a rollout whose strategy lets so many pods be missing."""
     state, action, limit = proposed.target, proposed.action, proposed.policy.limits.max_share
     removed = 0
     if isinstance(action, Scale):
         removed = max(0, state.replicas - action.replicas)
-    elif isinstance(action, Restart | SetResources) and state.strategy == "Recreate":
-        removed = state.health.available
+    elif isinstance(action, Restart | SetResources):
+        removed = min(state.max_unavailable, state.health.available)
     share = removed / state.replicas if state.replicas else 0.0
     if 0 <= share <= limit:
         return holds(f"{share:.0%} of the workload's pods are taken away at once, at most {limit:.0%} may be")

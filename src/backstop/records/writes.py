@@ -66,6 +66,7 @@ class TargetState(Record):
     replicas: int
     paused: bool
     strategy: Literal["RollingUpdate", "Recreate"]
+    max_unavailable: int  # pods that a rollout may take away at once, by its strategy; all of them if that cannot be read
     labels: dict[str, str]
     annotations: dict[str, str]
     owners: tuple[ObjectRef, ...]
