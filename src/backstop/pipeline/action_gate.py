@@ -10,7 +10,7 @@ from typing import Final
 
 from backstop.breaker import BreakerState
 from backstop.checks import Opinion, Rule, evaluate, fails, holds
-from backstop.pipeline.grounds import Grounds
+from backstop.grounds import Grounds
 from backstop.policy import Context, Policy, decide
 from backstop.records import Check, Diagnosis, Evidence, FactKind, Health, Intent, NoAction, Rollback, TargetState, Verdict
 

@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import Final
 
 from backstop.checks import Opinion, fails, holds
-from backstop.pipeline.grounds import Grounds, symptom, whole
+from backstop.grounds import Grounds, symptom, whole
 from backstop.records import Diagnosis, Fact, FactKind, FaultClass, WorkloadRef
 
 _PULL: Final = frozenset({"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"})

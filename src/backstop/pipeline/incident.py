@@ -17,7 +17,7 @@ from backstop.events import AlertReceived, Closed, EvidenceGathered, Rerouted
 from backstop.pipeline.action_gate import Gathered, authorize, with_rehearsal
 from backstop.pipeline.diagnosis import failed_over, refused_replies, rejection, says_no_fault
 from backstop.pipeline.evidence import gather
-from backstop.pipeline.grounds import Grounds
+from backstop.grounds import Grounds
 from backstop.pipeline.handoff import hand_over
 from backstop.pipeline.journal import Journal
 from backstop.pipeline.plan import action_id_for, plan

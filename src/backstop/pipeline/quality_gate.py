@@ -13,7 +13,7 @@ from typing import Final
 
 from backstop.checks import Opinion, Rule, evaluate, fails, holds
 from backstop.pipeline.fault_marks import changed_lately, mark_shown
-from backstop.pipeline.grounds import Grounds, symptom, whole
+from backstop.grounds import Grounds, symptom, whole
 from backstop.records import (
     Diagnosis,
     Evidence,

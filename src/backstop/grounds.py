@@ -1,6 +1,6 @@
 """What the evidence itself says about a workload: which facts are its own, who depends on whom, where something is wrong.
 
-Read by the rules of the quality gate, never by a model. A fact whose data is missing or odd shows neither a symptom nor health:
+Read by the rules of the quality gate and by the model-free diagnoser, never by a model. A fact whose data is missing or odd shows neither a symptom nor health:
 `symptom` raises, and the rule that asked fails.
 """
 
