@@ -1,144 +1,150 @@
-"""The OpenAI chat completions wire: what a request asks, and replies in its shape."""
+"""The OpenAI chat completions wire: `POST /v1/chat/completions`, plain and as server-sent events."""
 
 from __future__ import annotations
 
-import hashlib
 import json
-import re
-from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Any, Final
 
-from backstop.errors import UsageError
+from backstop.emulator.asked import UNREADABLE, Asked, BadRequest, Transcript, parts_text, tokens
+from backstop.emulator.reading import Json
+from backstop.emulator.replies import Finish, Problem, Said, Trouble
+from backstop.emulator.wire import Block, Event, Headers, Wire, blocks, dumps, short_hash
 
-Json = dict[str, Any]
-
-_TAGGED: Final = r"<{0}>\n(.*?)\n</{0}>"
 _EPOCH: Final = 1_767_225_600  # the emulator's replies are all of one second, so that the same script gives the same bytes
 
+_FINISH: Final[dict[Finish, str]] = {
+    "stop": "stop",
+    "tool": "tool_calls",
+    "length": "length",
+    "filter": "content_filter",
+    "refusal": "stop",
+}
 
-class BadRequest(UsageError):
-    """A request that is not a chat completion: 400."""
+_ERRORS: Final[dict[Trouble, tuple[int, str, str | None, str]]] = {
+    "bad_request": (400, "invalid_request_error", None, "Invalid request."),
+    "rate_limit": (429, "requests", "rate_limit_exceeded", "Rate limit reached."),
+    "quota": (429, "insufficient_quota", "insufficient_quota", "You exceeded your current quota, please check your plan."),
+    "payment": (402, "billing_error", None, "Insufficient balance."),
+    "auth": (401, "invalid_request_error", "invalid_api_key", "Incorrect API key provided."),
+    "permission": (403, "permission_error", None, "Your key may not use this model."),
+    "not_found": (404, "invalid_request_error", "model_not_found", "The model {model} does not exist."),
+    "timeout": (408, "timeout", None, "The request timed out."),
+    "server": (500, "server_error", None, "The server had an error while processing your request."),
+    "unavailable": (503, "server_error", None, "The model is not available now."),
+    "overloaded": (529, "overloaded_error", None, "Overloaded"),
+    "context_length": (
+        400,
+        "invalid_request_error",
+        "context_length_exceeded",
+        "This model's maximum context length is 8192 tokens.",
+    ),
+}
+"""Status, type, code and message by class. 402 and 529 are not OpenAI's own: gateways that speak its wire send them."""
 
 
-@dataclass(frozen=True)
-class Asked:
-    """One request, as far as behaviours need it."""
-
-    model: str
-    role: Literal["diagnose", "judge", "chat"]
-    prompt: str
-    tools: tuple[str, ...]
-    evidence: Json
-    claim: Json
-    facts: list[Json]
-
-
-def read_request(body: bytes) -> Asked:
-    """Reads a request. Raises `BadRequest`."""
+def _read(body: bytes, _path: str) -> Asked:
     try:
         request = json.loads(body)
-        model, messages = request["model"], request["messages"]
-        prompt = "\n".join(_text(message) for message in messages if message.get("role") == "user")
-        tools = tuple(str(tool["function"]["name"]) for tool in request.get("tools") or [])
-    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        transcript = Transcript()
+        for message in request["messages"]:
+            _read_message(message, transcript)
+        stream = request.get("stream") is True
+        options = request.get("stream_options") or {}
+        return transcript.asked(
+            "openai",
+            str(request["model"]),
+            stream=stream,
+            tools=[str(tool["function"]["name"]) for tool in request.get("tools") or []],
+            usage_wanted=not stream or options.get("include_usage") is True,
+        )
+    except UNREADABLE as error:
         raise BadRequest(f"not a chat completion request: {error!r}") from error
-    evidence, claim, facts = (_tagged(prompt, tag) for tag in ("evidence", "claim", "facts"))
-    role: Literal["diagnose", "judge", "chat"] = (
-        "judge" if isinstance(claim, dict) else "diagnose" if isinstance(evidence, dict) else "chat"
-    )
-    return Asked(
-        model=str(model),
-        role=role,
-        prompt="\n".join(_text(message) for message in messages),
-        tools=tools,
-        evidence=evidence if isinstance(evidence, dict) else {},
-        claim=claim if isinstance(claim, dict) else {},
-        facts=facts if isinstance(facts, list) else [],
-    )
 
 
-def _text(message: Json) -> str:
-    content = message.get("content")
-    if isinstance(content, list):
-        return "\n".join(str(part.get("text", "")) for part in content if isinstance(part, dict))
-    return content if isinstance(content, str) else ""
+def _read_message(message: Any, transcript: Transcript) -> None:
+    role, text = message["role"], parts_text(message.get("content"))
+    if role == "tool":
+        transcript.result(str(message["tool_call_id"]), text)
+        return
+    transcript.say(role, text)
+    for call in message.get("tool_calls") or []:
+        function = call["function"]
+        transcript.call(str(call["id"]), str(function["name"]), function["arguments"])
 
 
-def _tagged(prompt: str, tag: str) -> Any:
-    found = re.search(_TAGGED.format(tag), prompt, re.DOTALL)
-    if found is None:
-        return None
-    try:
-        return json.loads(found.group(1))
-    except ValueError as error:
-        raise BadRequest(f"what stands between the {tag} tags is not JSON: {error}") from error
+def _reply(asked: Asked, said: Said) -> Json:
+    refused = said.finish == "refusal"
+    message: Json = {"role": "assistant", "content": None, "refusal": said.text if refused else None}
+    if said.calls:
+        message["tool_calls"] = [_call(asked, said, n) for n in range(len(said.calls))]
+    elif not refused:
+        message["content"] = said.text
+    choice = {"index": 0, "message": message, "finish_reason": _FINISH[said.finish], "logprobs": None}
+    return _object(asked, said, "chat.completion", [] if said.silent else [choice]) | {"usage": _usage(asked, said)}
 
 
-@dataclass(frozen=True)
-class Answer:
-    """What goes back: status, headers, bytes, and how they are delivered."""
-
-    status: int
-    body: bytes
-    content: str | None = None  # the message's content, or the arguments of its tool call
-    headers: tuple[tuple[str, str], ...] = ()
-    content_type: str = "application/json"
-    delivery: Literal["whole", "hang", "drip", "cut"] = "whole"
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-    seconds_per_byte: float = 0.0
-
-    @property
-    def sha256(self) -> str | None:
-        """Of the content, None if there is none."""
-        return None if self.content is None else hashlib.sha256(self.content.encode()).hexdigest()
+def _call(asked: Asked, said: Said, index: int, *, opening: bool = False) -> Json:
+    """One call. A stream opens it without its arguments."""
+    call = said.calls[index]
+    function = {"name": call.tool, "arguments": "" if opening else call.arguments}
+    return {"id": f"call_{short_hash(asked.prompt, call.arguments, str(index))}", "type": "function", "function": function}
 
 
-def tokens(text: str) -> int:
-    """About four characters each, as for English and JSON."""
-    return max(1, (len(text) + 3) // 4)
-
-
-def completion(
-    asked: Asked, content: str | None, *, as_tool: bool = True, finish: str | None = None, refusal: str | None = None
-) -> Answer:
-    """A chat completion that says `content`: as a tool call if one is offered and `as_tool`, else as text."""
-    message: Json = {"role": "assistant", "content": content, "refusal": refusal}
-    tool = asked.tools[0] if asked.tools and as_tool and content is not None else None
-    if tool is not None:
-        call = {"id": f"call_{_short_hash(content or '')}", "type": "function", "function": {"name": tool, "arguments": content}}
-        message = {"role": "assistant", "content": None, "refusal": None, "tool_calls": [call]}
-    choice = {"index": 0, "message": message, "finish_reason": finish or ("tool_calls" if tool else "stop"), "logprobs": None}
-    return chat_object(asked, [choice], content)
-
-
-def chat_object(asked: Asked, choices: list[Json], content: str | None) -> Answer:
-    """The object around choices, with a count of tokens."""
-    prompt_tokens = tokens(asked.prompt)
-    completion_tokens = tokens(content) if content else 0
-    body = {
-        "id": f"chatcmpl-{_short_hash(asked.model + asked.prompt + (content or ''))}",
-        "object": "chat.completion",
+def _object(asked: Asked, said: Said, kind: str, choices: list[Json]) -> Json:
+    return {
+        "id": f"chatcmpl-{short_hash(asked.model, asked.prompt, said.content or '')}",
+        "object": kind,
         "created": _EPOCH,
         "model": asked.model,
         "choices": choices,
-        "usage": {
-            "prompt_tokens": prompt_tokens,
-            "completion_tokens": completion_tokens,
-            "total_tokens": prompt_tokens + completion_tokens,
-        },
     }
-    return Answer(200, dumps(body), content, prompt_tokens=prompt_tokens, completion_tokens=completion_tokens)
 
 
-def error(status: int, message: str, *, kind: str, code: str | None = None, headers: tuple[tuple[str, str], ...] = ()) -> Answer:
-    """An error as the API words it."""
-    return Answer(status, dumps({"error": {"message": message, "type": kind, "param": None, "code": code}}), headers=headers)
+def _usage(asked: Asked, said: Said) -> Json:
+    into, out = tokens(asked.prompt), said.output_tokens
+    return {"prompt_tokens": into, "completion_tokens": out, "total_tokens": into + out}
 
 
-def dumps(value: Any) -> bytes:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+def _events(asked: Asked, said: Said) -> list[Event]:
+    usage: Json = {"usage": None} if asked.usage_wanted else {}
+
+    def chunk(delta: Json, finish: str | None = None, cost: int | None = None) -> Event:
+        choice = {"index": 0, "delta": delta, "finish_reason": finish, "logprobs": None}
+        body = _object(asked, said, "chat.completion.chunk", [] if said.silent else [choice]) | usage
+        return Event("chunk", dumps(body), cost or 0, delta=cost is not None)
+
+    events = [chunk({"role": "assistant", "content": None if said.calls else "", "refusal": None})]
+    for index, block in enumerate(blocks(said)):
+        if block.call is not None:
+            events.append(chunk({"tool_calls": [{"index": index, **_call(asked, said, index, opening=True)}]}))
+        events += [chunk(_delta(said, block, index, piece), cost=cost) for piece, cost in block.pieces]
+    events.append(chunk({}, _FINISH[said.finish]))
+    if asked.usage_wanted:
+        body = _object(asked, said, "chat.completion.chunk", []) | {"usage": _usage(asked, said)}
+        events.append(Event("chunk", dumps(body)))
+    return [*events, Event("done", b"[DONE]")]
 
 
-def _short_hash(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()[:20]
+def _delta(said: Said, block: Block, index: int, piece: str) -> Json:
+    if block.call is not None:
+        return {"tool_calls": [{"index": index, "function": {"arguments": piece}}]}
+    return {"refusal": piece} if said.finish == "refusal" else {"content": piece}
+
+
+def _error(problem: Problem, model: str) -> tuple[int, Headers, Json]:
+    status, kind, code, message = _ERRORS[problem.trouble]
+    said = problem.message or message.format(model=model)
+    return status, (), {"error": {"message": said, "type": kind, "param": None, "code": code}}
+
+
+def _error_event(problem: Problem, model: str) -> Event:
+    return Event("error", dumps(_error(problem, model)[2]), error=True)
+
+
+def _frame(event: Event) -> bytes:
+    return b"data: " + event.payload + b"\n\n"
+
+
+OPENAI: Final = Wire(
+    "openai", "text/event-stream; charset=utf-8", "x-request-id", _read, _reply, _events, _error, _error_event, _frame
+)
