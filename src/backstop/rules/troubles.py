@@ -1,0 +1,146 @@
+"""What is wrong with one workload, by its own facts: each trouble, how much it weighs, and how it is said and quoted.
+
+Counters and container states come from the control plane, probes from our own requests; both count. A log is written by whoever
+runs in the container, so that its errors only count as much as they must to keep a workload from being called healthy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final
+
+from backstop.records import Fact, FaultClass
+from backstop.rules.reading import Pod, Seen, Workload
+
+_PULL: Final = frozenset({"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "ImageInspectError"})
+_CREATE: Final = frozenset({"CreateContainerConfigError", "CreateContainerError"})
+_UNPLACED: Final = "PodScheduled=False"
+
+
+@dataclass(frozen=True)
+class _Kind:
+    """How a trouble is said of `{}`, what a quoted line of it holds, its weight, and the fault that it names by itself."""
+
+    said: str
+    words: tuple[str, ...]
+    weight: float
+    fault: FaultClass | None = None
+    own_doing: bool = False  # no dependency, however broken, can cause it
+
+
+class Trouble(Enum):
+    """Something wrong with a workload, the most telling first."""
+
+    OUT_OF_MEMORY = _Kind("Containers of {} were OOMKilled.", ("OOMKilled",), 0.6, FaultClass.OUT_OF_MEMORY, own_doing=True)
+    NO_IMAGE = _Kind("Pods of {} cannot pull their image.", ("waiting:", "Image"), 0.6, FaultClass.BAD_IMAGE, own_doing=True)
+    NO_CONFIG = _Kind(
+        "Containers of {} cannot be created: their configuration is missing or wrong.",
+        ("waiting:", "CreateContainer"),
+        0.6,
+        FaultClass.BAD_CONFIG,
+        own_doing=True,
+    )
+    NO_NODE = _Kind("Pods of {} cannot be scheduled.", (_UNPLACED,), 0.6, FaultClass.UNSCHEDULABLE, own_doing=True)
+    CRASHING = _Kind("Containers of {} crash.", ("terminated:",), 0.6, FaultClass.CRASH_LOOP)
+    AT_ZERO = _Kind("{} is scaled to zero.", ("replicas desired",), 0.6, FaultClass.SCALED_DOWN, own_doing=True)
+    SHORT = _Kind("{} is short of ready replicas.", ("replicas desired",), 0.4)
+    FAILING = _Kind("Requests to {} fail.", (" -> ",), 0.3)
+    UNSTEADY = _Kind("{} is unsteady: some pod is not ready or ended lately, or its rollout fails.", (), 0.1)
+    ERRORS_LOGGED = _Kind("Containers of {} log errors.", (), 0.05)
+
+    @property
+    def weight(self) -> float:
+        return self.value.weight
+
+    @property
+    def fault(self) -> FaultClass | None:
+        return self.value.fault
+
+    @property
+    def own_doing(self) -> bool:
+        return self.value.own_doing
+
+    def said(self, subject: str) -> str:
+        return self.value.said.format(subject)
+
+    def line(self, fact: Fact) -> str | None:
+        """The line of a fact that shows it; the first line that can be quoted if none does."""
+        lines = quotable(fact)
+        return next((line for line in lines if all(word in line for word in self.value.words)), next(iter(lines), None))
+
+
+UNWELL: Final = frozenset({*(trouble for trouble in Trouble if trouble.fault is not None), Trouble.SHORT, Trouble.FAILING})
+"""What makes a workload a suspect: reported by the control plane, or measured. The rest only keeps it from being called healthy."""
+
+Troubles = Mapping[Trouble, tuple[Fact, ...]]
+
+
+def quotable(fact: Fact) -> tuple[str, ...]:
+    """The lines of a fact that are neither empty nor longer than a quote may be."""
+    return tuple(line for line in fact.lines() if 0 < len(line) <= 2000)
+
+
+def troubles_of(workload: Workload) -> Troubles:
+    """Everything wrong with a workload, each with the facts that show it, in the order of `Trouble`."""
+    found: dict[Trouble, list[Fact]] = {}
+    for trouble, fact in (*_of_pods(workload), *_of_counters(workload), *_of_requests(workload)):
+        found.setdefault(trouble, []).append(fact)
+    return {trouble: tuple(found[trouble]) for trouble in Trouble if trouble in found}
+
+
+def _of_pods(workload: Workload) -> list[tuple[Trouble, Fact]]:
+    found: list[tuple[Trouble, Fact]] = []
+    for pod in workload.pods:
+        trouble = next((sign for sign, shown in _SIGNS if shown(pod, workload)), None)
+        if trouble is not None and pod.fact.id in workload.former:
+            trouble = Trouble.UNSTEADY  # what an earlier revision's pods suffer from is not what runs now
+        if trouble is not None:
+            found.append((trouble, pod.fact))
+        if trouble is Trouble.NO_NODE:
+            found += [(trouble, fact) for fact in _refusals(pod, workload)]
+    return found
+
+
+def _unplaced(pod: Seen[Pod]) -> bool:
+    return any(line.startswith(_UNPLACED) for line in pod.fact.lines())
+
+
+def _refusals(pod: Seen[Pod], workload: Workload) -> list[Fact]:
+    """The scheduler's own word on one pod."""
+    notes = [note for note in workload.notes if note.fact.about.same(pod.fact.about)]
+    return [note.fact for note in notes if note.data.reason == "FailedScheduling"]
+
+
+def _pending(pod: Seen[Pod], workload: Workload) -> bool:
+    waits = pod.data.phase == "Pending" and not pod.data.waiting_reason
+    return waits and (_unplaced(pod) or bool(_refusals(pod, workload)))
+
+
+_SIGNS: Final[tuple[tuple[Trouble, Callable[[Seen[Pod], Workload], bool]], ...]] = (
+    (Trouble.OUT_OF_MEMORY, lambda pod, _: pod.data.terminated_reason == "OOMKilled"),
+    (Trouble.NO_IMAGE, lambda pod, _: pod.data.waiting_reason in _PULL),
+    (Trouble.NO_CONFIG, lambda pod, _: pod.data.waiting_reason in _CREATE),
+    (Trouble.CRASHING, lambda pod, _: pod.data.waiting_reason == "CrashLoopBackOff"),
+    (Trouble.CRASHING, lambda pod, _: bool(pod.data.terminated_reason) and not pod.data.ready),
+    (Trouble.NO_NODE, _pending),
+    (Trouble.UNSTEADY, lambda pod, _: not pod.data.ready or bool(pod.data.waiting_reason or pod.data.terminated_reason)),
+)
+"""What a pod suffers from is the first of these that it shows."""
+
+
+def _of_counters(workload: Workload) -> list[tuple[Trouble, Fact]]:
+    seen = workload.state
+    if seen is None:
+        return []
+    if seen.data.desired == 0:
+        return [(Trouble.AT_ZERO, seen.fact)]
+    if seen.data.available < seen.data.desired:
+        return [(Trouble.SHORT, seen.fact)]
+    return [(Trouble.UNSTEADY, seen.fact)] if seen.data.unhealthy else []
+
+
+def _of_requests(workload: Workload) -> list[tuple[Trouble, Fact]]:
+    failing = [(Trouble.FAILING, probe.fact) for probe in workload.probes if not probe.data.ok]
+    return [*failing, *((Trouble.ERRORS_LOGGED, log.fact) for log in workload.logs if log.data.errors)]
