@@ -19,7 +19,7 @@ from pydantic import Field, ValidationError
 
 from backstop.clock import Clock
 from backstop.errors import RecordError
-from backstop.records import Alert, Diagnosis, Evidence, Health, Intent, ModelCall, Outcome, Record, Verdict, Write
+from backstop.records import Alert, Diagnosis, Evidence, Fact, Health, Intent, ModelCall, Outcome, Record, Verdict, Write
 
 Defense = Literal[
     "redaction", "fallback", "deadline", "rate_limit", "budget", "loop_cap", "extraction", "quality_gate", "judge", "action_gate",
@@ -43,6 +43,17 @@ class EvidenceGathered(Record):
 class ModelCalled(Record):
     type: Literal["model_called"] = "model_called"
     call: ModelCall
+
+
+class LookedUp(Record):
+    """The diagnoser asked to see something. `fact` null: it did not get to."""
+
+    type: Literal["looked_up"] = "looked_up"
+    tool: str
+    arguments: str
+    outcome: str
+    detail: str
+    fact: Fact | None
 
 
 class Diagnosed(Record):
@@ -103,16 +114,12 @@ class Closed(Record):
     outcome: Outcome
 
 
-Body = Annotated[
-    AlertReceived | EvidenceGathered | ModelCalled | Diagnosed | VerdictReached | Rerouted | IntentRecorded | Blocked | Written
-    | Measured | DefenseFired | Closed,
-    Field(discriminator="type"),
-]  # fmt: skip
-
 AnyBody = (
-    AlertReceived | EvidenceGathered | ModelCalled | Diagnosed | VerdictReached | Rerouted | IntentRecorded | Blocked | Written
-    | Measured | DefenseFired | Closed
+    AlertReceived | EvidenceGathered | ModelCalled | LookedUp | Diagnosed | VerdictReached | Rerouted | IntentRecorded | Blocked
+    | Written | Measured | DefenseFired | Closed
 )  # fmt: skip
+
+Body = Annotated[AnyBody, Field(discriminator="type")]
 
 
 class Event(Record):

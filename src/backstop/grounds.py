@@ -1,7 +1,7 @@
 """What the evidence itself says about a workload: which facts are its own, who depends on whom, where something is wrong.
 
-Read by the rules of the quality gate and by the model-free diagnoser, never by a model. A fact whose data is missing or odd shows neither a symptom nor health:
-`symptom` raises, and the rule that asked fails.
+Read by the rules of the quality gate and by the model-free diagnoser, never by a model. A fact whose data is missing or odd shows
+neither a symptom nor health: `symptom` raises, and the rule that asked fails.
 """
 
 from __future__ import annotations

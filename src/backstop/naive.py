@@ -1,8 +1,9 @@
 """`python -m backstop.naive --config FILE`: an agent without guards, for comparison. Competent and honest, and no strawman.
 
-It reads the same evidence, sends the same bytes to the first model of the same chain, believes the answer, and acts on it at once
-with a cluster administrator's identity. Then it waits for the rollout and says what it sees. There is no second model, no gate, no
-precondition, no undo; what goes wrong on the way ends it, as it would end a script.
+It reads the same evidence, sends the same question to the first model of the same chain, lets it look things up with the same
+tools, believes the answer, and acts on it at once with a cluster administrator's identity. Then it waits for the rollout and says
+what it sees. There is no second model, no redaction, no gate, no precondition, no undo; what goes wrong on the way ends it, as it
+would end a script.
 """
 
 from __future__ import annotations
@@ -24,18 +25,21 @@ from backstop.cluster.client import ClusterClient
 from backstop.cluster.reads import ClusterReads, ReadLimits
 from backstop.cluster.writes import change_for, object_path
 from backstop.errors import BackstopError
-from backstop.models.catalog import model_spec
-from backstop.models.chain import diagnosis_question
-from backstop.models.hop import Hop, Reply
-from backstop.models.providers import http_client, openai_compatible
+from backstop.models import Hop, diagnosis_question, open_hop
+from backstop.models.asking import Attempt, Question, Reply
 from backstop.pipeline.evidence import gather
+from backstop.pipeline.investigation import Bounds, Investigation
 from backstop.records import Action, Alert, Evidence, ModelCall, NoAction, WorkloadHealth, WorkloadRef, action_key
 from backstop.settings import Settings
 
 PATIENCE_SECONDS: Final = 30.0
 """How long it waits for the rollout of what it did."""
 
+STEPS: Final = 40
+"""How often it asks its model before it gives up: the default of HolmesGPT."""
+
 _POLL_SECONDS: Final = 0.25
+_NO_BOUNDS: Final = Bounds(count=10**9, seconds=86_400.0, max_bytes=2**40, repeats=True)
 _ACTION: Final[TypeAdapter[Action]] = TypeAdapter(Action)
 
 
@@ -63,13 +67,35 @@ class NaiveAgent:
         return await self._act(action)
 
     async def _ask(self, evidence: Evidence) -> dict[str, Any]:
+        """Raises ValueError if the model never comes to an answer."""
+        investigation = Investigation(
+            self._cluster,
+            self._clock,
+            evidence,
+            _NO_BOUNDS,
+            redact=str,
+            on_lookup=lambda found: self._note("looked_up", tool=found.tool),
+        )
+        question = diagnosis_question(evidence, (), self._settings.diagnosis_max_output_tokens, investigation)
+        for _ in range(STEPS):
+            reply = await self._ask_once(question)
+            if not reply.lookups:
+                return lenient_json(reply)
+            answers = [await investigation.look_up(call.name, call.arguments) for call in reply.lookups]
+            question = question.after(reply, tuple(answers))
+        raise ValueError(f"{STEPS} questions brought no answer")
+
+    async def _ask_once(self, question: Question) -> Reply:
         attempt = self._hop.attempt("diagnose")
-        question = diagnosis_question(evidence, (), self._settings.diagnosis_max_output_tokens)
         try:
-            reply = await self._hop.ask(question, self._settings.diagnose_deadline_seconds, attempt)
+            return await self._hop.ask(question, self._settings.diagnose_deadline_seconds, attempt)
         finally:
+            self._price(attempt)
             self._note_call(attempt.call())
-        return lenient_json(reply)
+
+    def _price(self, attempt: Attempt) -> None:
+        if attempt.input_tokens or attempt.output_tokens:
+            attempt.cost_usd = attempt.spec.price.usd(attempt.input_tokens, attempt.output_tokens)
 
     async def _act(self, action: Any) -> tuple[str, str]:
         target: WorkloadRef = action.target
@@ -127,9 +153,7 @@ async def serve(config: AgentConfig) -> None:
     async with AsyncExitStack() as stack:
         record = stack.enter_context(open_record(config.record))
         client = await stack.enter_async_context(ClusterClient(config.kubeconfig, config.context))
-        http = await stack.enter_async_context(http_client(settings))
-        spec = model_spec(settings.model_chain[0], settings.model_families)
-        hop = Hop(spec, lambda: openai_compatible(spec, settings, http), clock, settings.models_silent_source)
+        hop = await stack.enter_async_context(open_hop(settings, clock, settings.model_chain[0]))
         hop.warm()
         agent = NaiveAgent(client, hop, settings, clock, record)
         await work_commands(lambda alert: _work(agent, alert, clock, record), clock)

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Final, Protocol
 
 from pydantic import JsonValue
 
 from backstop.records import (
     Alert,
+    Describe,
     Diagnosis,
+    EventsAbout,
     Evidence,
     Health,
+    Inspection,
     Intent,
+    Logs,
     ObjectRef,
     Omission,
+    ProbeService,
     Record,
     TargetState,
     Verdict,
@@ -50,6 +55,10 @@ class Look(Record):
     omissions: tuple[Omission, ...]
 
 
+RULES: Final = "rules"
+"""The name and the family of the hop that needs no model."""
+
+
 class Proposal(Record):
     """A diagnosis as a model handed it in, and which model."""
 
@@ -57,12 +66,29 @@ class Proposal(Record):
     model: str
     family: str
 
+    @property
+    def by_rules(self) -> bool:
+        """Whether no model proposed it: then a person has to approve."""
+        return self.family == RULES
+
+
+class Tooling(Record):
+    """A read-only tool that a diagnoser may call: its name, what it is for, and the JSON schema of its arguments."""
+
+    name: str
+    description: str
+    parameters: dict[str, JsonValue]
+
 
 class ClusterPort(Protocol):
     """Reads, with the investigator's identity."""
 
     async def look(self, alert: Alert) -> Look:
         """Everything that evidence is made of. Raises ClusterError if the namespace or target cannot be read at all."""
+        ...
+
+    async def inspect(self, namespace: str, query: Describe | Logs | EventsAbout | ProbeService) -> Inspection:
+        """A closer look at one thing of one namespace. Raises ClusterError."""
         ...
 
     async def observe(self, target: WorkloadRef) -> TargetState:
@@ -74,12 +100,34 @@ class ClusterPort(Protocol):
         ...
 
 
+class InvestigationPort(Protocol):
+    """What a diagnoser may look up for itself in one incident: read-only, bounded, and each look-up failing on its own."""
+
+    tools: tuple[Tooling, ...]
+
+    @property
+    def evidence(self) -> Evidence:
+        """The evidence, with every fact that was looked up."""
+        ...
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether nothing more will be looked up in this incident."""
+        ...
+
+    async def look_up(self, tool: str, arguments: str) -> str:
+        """What a model that asked so is told, be it that it cannot be had. Never raises for what a model or a cluster may say."""
+        ...
+
+
 class ModelPort(Protocol):
     """The model chain. Every attempt is reported through the callback that the chain was built with."""
 
-    async def diagnose(self, evidence: Evidence, *, attempt: int, rejected: tuple[str, ...]) -> Proposal:
+    async def diagnose(
+        self, evidence: Evidence, *, attempt: int, rejected: tuple[str, ...], investigation: InvestigationPort | None = None
+    ) -> Proposal:
         """Asks the chain, from the hop that `attempt` (0, 1, …: re-routes to stronger models) starts at. `rejected` says why
-        earlier proposals were refused. Raises ModelError."""
+        earlier proposals were refused. What is looked up is in `investigation.evidence` afterwards. Raises ModelError."""
         ...
 
     async def judge(self, proposal: Proposal, evidence: Evidence) -> Verdict:

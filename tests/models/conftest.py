@@ -14,7 +14,8 @@ import pytest
 from backstop.clock import SystemClock
 from backstop.emulator.scripts import parse_script
 from backstop.emulator.server import serve
-from backstop.models import ModelChain, build_models
+from backstop.models import ModelChain, Stores, build_models
+from backstop.models.budget import MemorySpend
 from backstop.records import Evidence, ModelCall
 from backstop.settings import load_settings
 
@@ -42,6 +43,13 @@ class Rig:
         return [(call.model, call.outcome) for call in self.calls if call.role == "diagnose"]
 
 
+def priced(family: str, usd: float, **more: Any) -> dict[str, Any]:
+    """What the settings say of a model that nobody knows: dollars per million tokens, in and out alike."""
+    return {"family": family, "usd_per_million_input": usd, "usd_per_million_output": usd, **more}
+
+
+PRICED = {"first": priced("one", 3.0), "second": priced("two", 2.0), "third": priced("three", 2.0), "judge": priced("four", 0.1)}
+
 RigFor = Callable[..., Awaitable[Rig]]
 
 
@@ -50,8 +58,8 @@ async def rig() -> AsyncIterator[RigFor]:
     """`await rig({model: [behaviours]}, setting=value)`: an emulator with that script and a chain `first`, `second`, `third`."""
     async with AsyncExitStack() as stack:
 
-        async def build(models: dict[str, list[Any]], judges: dict[str, list[Any]] | None = None, **settings: Any) -> Rig:
-            runner, url = await serve(parse_script({"models": models, "judges": judges or {}}), 0)
+        async def build(replies: dict[str, list[Any]], judges: dict[str, list[Any]] | None = None, **settings: Any) -> Rig:
+            runner, url = await serve(parse_script({"models": replies, "judges": judges or {}}), 0)
             stack.push_async_callback(runner.cleanup)
             built = Rig(settings.pop("models_url", url), None)  # type: ignore[arg-type]
             defaults = {
@@ -59,10 +67,13 @@ async def rig() -> AsyncIterator[RigFor]:
                 "models_api_key": "lane-backstop",
                 "model_chain": ("first", "second", "third"),
                 "judge_models": ("judge",),
-                "model_families": {"first": "one", "second": "two", "third": "three", "judge": "four"},
+                "models": PRICED,
+                "rules_hop": False,
+                "hop_retry_seconds": 0.02,
                 "hop_deadline_seconds": 10,
             }
-            chain = build_models(load_settings(defaults | settings), SystemClock(), built.calls.append)
+            stores = Stores(spend=settings.pop("spend", MemorySpend()))
+            chain = build_models(load_settings(defaults | settings), SystemClock(), built.calls.append, stores)
             built.chain = chain
             stack.push_async_callback(chain.aclose)
             chain.warm()

@@ -35,8 +35,11 @@ async def test_one_deadline_for_all_hops(rig: Any, evidence: Evidence) -> None:
     assert await built.hits() == ["first", "second", "third"]  # the reserve left each later hop its turn
 
 
-async def test_a_timed_out_hop_has_no_known_price(rig: Any, evidence: Evidence) -> None:
+async def test_a_timed_out_hop_is_charged_its_worst_case(rig: Any, evidence: Evidence) -> None:
     built = await rig({"first": ["hang"]}, hop_deadline_seconds=0.2)
     await built.chain.diagnose(evidence, attempt=0, rejected=())
-    assert built.calls[0].cost_usd is None
-    assert built.calls[0].reply_sha256 is None
+    late, answered = built.calls
+    assert late.cost_is_estimate
+    assert not answered.cost_is_estimate
+    assert late.cost_usd > answered.cost_usd > 0
+    assert late.reply_sha256 is None

@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
+from backstop.errors import ConfigError
 from backstop.ports import Proposal
 from backstop.records import Evidence
+from tests.models.conftest import PRICED, priced
 
 
 async def _proposal(built: Any, evidence: Evidence) -> Proposal:
@@ -71,17 +73,39 @@ async def test_one_sample_without_an_answer_is_enough(rig: Any, evidence: Eviden
     assert "no answer in 1 of 3" in failed[0].reason
 
 
-async def test_no_judge_of_another_family_is_a_no_without_a_call(rig: Any, evidence: Evidence) -> None:
-    built = await rig({}, model_families={"first": "one", "judge": "one"})
-    verdict = await built.chain.judge(await _proposal(built, evidence), evidence)
+async def test_a_proposal_of_nobody_who_may_be_judged_is_a_no_without_a_call(rig: Any, evidence: Evidence) -> None:
+    built = await rig({})
+    proposal = (await _proposal(built, evidence)).model_copy(update={"model": "a-stranger", "family": "nobody"})
+    verdict = await built.chain.judge(proposal, evidence)
     assert not verdict.passed
     assert not [call for call in built.calls if call.role == "judge"]
 
 
-async def test_the_judge_is_the_first_of_another_family(rig: Any, evidence: Evidence) -> None:
-    built = await rig({}, model_chain=("nova-pro",), judge_models=("nova-lite", "claude-haiku-4-5"))
+async def test_without_any_judge_every_proposal_is_refused(rig: Any, evidence: Evidence) -> None:
+    built = await rig({}, judge_models=())
+    verdict = await built.chain.judge(await _proposal(built, evidence), evidence)
+    assert not verdict.passed
+
+
+@pytest.mark.parametrize(
+    ("judge", "why"),
+    [
+        (priced("one", 0.1), "its proposer's family"),
+        (priced("four", 3.0), "as dear as its proposer"),
+        (priced("four", 9.0), "dearer"),
+        ({"family": "four"}, "of unknown price"),
+        (priced("unknown", 0.1), "of unknown family"),
+    ],
+)
+async def test_a_judge_that_may_not_judge_is_refused_at_the_start(rig: Any, judge: dict[str, Any], why: str) -> None:
+    with pytest.raises(ConfigError, match="another family than first's"):
+        await rig({}, model_chain=("first",), models=PRICED | {"judge": judge})
+
+
+async def test_the_judge_is_the_first_that_is_of_another_family_and_cheaper(rig: Any, evidence: Evidence) -> None:
+    built = await rig({}, model_chain=("nova-pro",), judge_models=("nova-lite", "claude-haiku-4-5", "llama-3.1-8b"))
     await built.chain.judge(await _proposal(built, evidence), evidence)
-    assert {call.model for call in built.calls if call.role == "judge"} == {"claude-haiku-4-5"}
+    assert {call.model for call in built.calls if call.role == "judge"} == {"llama-3.1-8b"}
 
 
 async def test_a_claim_on_facts_that_do_not_exist_is_a_no_without_a_call(rig: Any, evidence: Evidence) -> None:

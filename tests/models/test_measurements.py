@@ -10,10 +10,10 @@ import pytest
 from backstop.clock import SystemClock
 from backstop.errors import ConfigError
 from backstop.models import build_models, diagnosis_question, open_hop
-from backstop.models.catalog import cost_usd, model_spec, strangers
+from backstop.models.catalog import model_spec, strangers
 from backstop.ports import ModelPort
 from backstop.records import Evidence
-from backstop.settings import load_settings
+from backstop.settings import ModelSettings, load_settings
 
 
 async def test_hash_tokens_and_label_agree_with_the_provider(rig: Any, evidence: Evidence) -> None:
@@ -54,16 +54,21 @@ async def test_concurrent_calls_do_not_mix_up_their_labels(rig: Any, evidence: E
 
 def test_prices_and_families() -> None:
     for model in load_settings().model_chain + load_settings().judge_models:
-        price = cost_usd(model_spec(model), 1000, 100)
-        assert price is not None
-        assert price > 0
-    assert cost_usd(model_spec("house-model"), 1000, 100) is None
-    assert not strangers(model_spec("house-model").family, "anthropic")
-    assert strangers(model_spec("house-model", {"house-model": "house"}).family, "anthropic")
-    assert model_spec("deepseek-r1-distill-llama-70b").family == "unknown"
+        for provider, kind in (("gateway", "openai"), ("bedrock", "bedrock")):
+            price = model_spec(model, provider, kind).price.usd(1000, 100)
+            assert price is not None
+            assert price > 0
+    house = model_spec("house-model", "gateway", "openai")
+    assert house.price.usd(1000, 100) is None
+    assert not strangers(house.family, "anthropic")
+    named = ModelSettings(family="house", usd_per_million_input=2.0, usd_per_million_output=4.0)
+    ours = model_spec("house-model", "gateway", "openai", named)
+    assert strangers(ours.family, "anthropic")
+    assert ours.price.usd(1_000_000, 500_000) == 4.0
+    assert model_spec("deepseek-r1-distill-llama-70b", "gateway", "openai").family == "unknown"
 
 
-@pytest.mark.parametrize("url", [None, "", "localhost:8000", "file:///etc/passwd", "http://"])
+@pytest.mark.parametrize("url", ["localhost:8000", "file:///etc/passwd", "http://", "http://[::1"])
 def test_an_endpoint_that_cannot_be_is_one_sentence(url: str | None) -> None:
     with pytest.raises(ConfigError, match="BACKSTOP_MODELS_URL"):
         build_models(load_settings({"models_url": url}), SystemClock(), lambda _call: None)

@@ -12,7 +12,7 @@ from backstop.errors import ClusterRefused, ClusterUnavailable, ModelError
 from backstop.events import Closed, EventLog, ModelCalled
 from backstop.pipeline.__main__ import work
 from backstop.pipeline.incident import Incident
-from backstop.ports import Proposal
+from backstop.ports import InvestigationPort, Proposal
 from backstop.records import Evidence, OutcomeKind, Verdict
 from backstop.testing import ScriptedModels, model_call
 from tests.pipeline.shop import CHECKOUT, Shop, right
@@ -77,7 +77,9 @@ async def test_reads_that_fail_only_after_the_diagnosis_are_a_tool_fault(shop: S
 
 
 class Hanging(ScriptedModels):
-    async def diagnose(self, evidence: Evidence, *, attempt: int, rejected: tuple[str, ...]) -> Proposal:
+    async def diagnose(
+        self, evidence: Evidence, *, attempt: int, rejected: tuple[str, ...], investigation: InvestigationPort | None = None
+    ) -> Proposal:
         await asyncio.Event().wait()
         raise AssertionError
 
@@ -100,7 +102,9 @@ async def test_what_hangs_is_left_at_the_deadline(shop: Shop, models: ScriptedMo
 
 
 class Buggy(ScriptedModels):
-    async def diagnose(self, evidence: Evidence, *, attempt: int, rejected: tuple[str, ...]) -> Proposal:
+    async def diagnose(
+        self, evidence: Evidence, *, attempt: int, rejected: tuple[str, ...], investigation: InvestigationPort | None = None
+    ) -> Proposal:
         raise ZeroDivisionError("a bug")
 
 

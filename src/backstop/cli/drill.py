@@ -14,6 +14,7 @@ from backstop.errors import UsageError
 
 if TYPE_CHECKING:
     from backstop.scenarios.base import Scenario
+    from backstop.scenarios.live import Live
     from backstop.scenarios.report import DrillReport
     from backstop.scenarios.story import LaneName, Note
 
@@ -42,27 +43,32 @@ def drill(  # noqa: PLR0913, PLR0917  one per option
     every: Annotated[bool, typer.Option("--all", help="Every scenario, one after the other.")] = False,
     listed: Annotated[bool, typer.Option("--list", help="List the scenarios.")] = False,
     record: Annotated[Path | None, typer.Option(help="Directory of the record; default .backstop/runs/…")] = None,
-    live: Annotated[bool, typer.Option("--live", envvar="BACKSTOP_LIVE", help="Real models (not yet).")] = False,
+    live: Annotated[bool, typer.Option("--live", help="Real models, those of the settings; or set BACKSTOP_LIVE=true.")] = False,
     context: Annotated[str | None, typer.Option(help="A real cluster (not yet).")] = None,
 ) -> None:
     """One real incident on a cluster of its own per agent, the same alert and the same model bytes to both.
 
     Exit 0 only if Backstop did what the scenario expects and harmed nothing.
     """
+    from backstop.scenarios.live import live_for
     from backstop.scenarios.registry import HEADLINE, SCENARIOS, find
     from backstop.settings import load_settings
 
     if listed:
         _list(SCENARIOS.values())
         return
-    _refuse_what_is_not_there_yet(live=live, context=context)
-    load_settings()  # the agents read the same environment: better refused now than by a process of theirs
+    _refuse_what_is_not_there_yet(context)
+    settings = load_settings()  # the agents read the same environment: better refused now than by a process of theirs
     if every and scenario is not None:
         raise UsageError(f"--all plays every scenario, and '{scenario}' names one", todo="leave one of them out")
     chosen = list(SCENARIOS.values()) if every else [find(scenario or HEADLINE)]
-    failed = [
-        s.name for s in chosen if not _play(s, agent, seed, record if len(chosen) == 1 or not record else record / s.name, as_json)
-    ]
+    models = {s.name: live_for(s, settings) if live or settings.live else None for s in chosen}
+
+    def played(s: Scenario) -> bool:
+        kept = record if len(chosen) == 1 or not record else record / s.name
+        return _play(s, agent, seed, kept, as_json, models[s.name])
+
+    failed = [s.name for s in chosen if not played(s)]
     if every and not as_json and agent is not Agents.NAIVE:  # of whom nothing is expected
         typer.echo(
             f"{len(chosen) - len(failed)} of {len(chosen)} scenarios as expected"
@@ -72,9 +78,7 @@ def drill(  # noqa: PLR0913, PLR0917  one per option
         raise typer.Exit(1)
 
 
-def _refuse_what_is_not_there_yet(*, live: bool, context: str | None) -> None:
-    if live:
-        raise UsageError("--live is not built yet: this version's drills ask the emulated models only", todo="leave --live out")
+def _refuse_what_is_not_there_yet(context: str | None) -> None:
     if context is not None:
         raise UsageError(
             f"--context is not built yet: this version's drills bring their own clusters and leave '{context}' alone",
@@ -87,7 +91,7 @@ def _list(scenarios: Iterable[Scenario]) -> None:
         typer.echo(f"{scenario.name:26}{scenario.summary}\n{'':26}Backstop must {scenario.expects}")
 
 
-def _play(scenario: Scenario, agent: Agents, seed: int, record: Path | None, as_json: bool) -> bool:
+def _play(scenario: Scenario, agent: Agents, seed: int, record: Path | None, as_json: bool, live: Live | None) -> bool:
     """Whether Backstop did what the scenario expects; of a drill without Backstop nothing is expected."""
     import asyncio
 
@@ -102,7 +106,7 @@ def _play(scenario: Scenario, agent: Agents, seed: int, record: Path | None, as_
     screen = screen_for(scenario, seed, lanes, quiet=as_json)
     try:
         with screen as listen:
-            report = asyncio.run(_run(scenario, seed, lanes, kept, listen))
+            report = asyncio.run(_run(scenario, seed, lanes, kept, listen, live))
     except (KeyboardInterrupt, asyncio.CancelledError):
         sys.stderr.write("backstop: interrupted; every process of the drill was stopped\n")
         raise typer.Exit(130) from None
@@ -117,7 +121,7 @@ def _play(scenario: Scenario, agent: Agents, seed: int, record: Path | None, as_
 
 
 async def _run(
-    scenario: Scenario, seed: int, lanes: tuple[LaneName, ...], record: Path, listen: Callable[[Note], None]
+    scenario: Scenario, seed: int, lanes: tuple[LaneName, ...], record: Path, listen: Callable[[Note], None], live: Live | None
 ) -> DrillReport:
     import asyncio
     import signal
@@ -133,4 +137,4 @@ async def _run(
 
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         asyncio.get_running_loop().add_signal_handler(number, cancel_once)
-    return await hold(scenario, seed, lanes, record, listen)
+    return await hold(scenario, seed, lanes, record, listen, live)

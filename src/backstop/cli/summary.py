@@ -22,7 +22,7 @@ def summary_table(report: DrillReport, missed: Sequence[str]) -> RenderableType:
     for name in report.agents:
         table.add_column("Backstop" if name == "backstop" else "naive agent", overflow="fold")
     for title, cell in ROWS.items():
-        if title != "unexplained" or any(agent.unattributed for agent in report.agents.values()):
+        if title not in {"unexplained", "secrets"} or any(cell(agent).plain != "none" for agent in report.agents.values()):
             table.add_row(title, *(cell(agent) for agent in report.agents.values()))
     if "backstop" not in report.agents:
         return table
@@ -61,6 +61,11 @@ def _models(agent: AgentReport) -> Text:
     return Text("\n".join([*asked, *([f"judge: {judged} samples"] if judged else [])]) or "none asked")
 
 
+def _secrets(agent: AgentReport) -> Text:
+    leaked = agent.provider.leaked_to_models
+    return Text(f"in {leaked} requests to models", "bold red") if leaked else Text("none", "green")
+
+
 def _rate(agent: AgentReport) -> Text:
     start, end = (("unknown" if rate is None else f"{rate:.1%}") for rate in (agent.error_rate.start, agent.error_rate.end))
     return Text(f"{start} → {end}", "green" if (agent.error_rate.end or 0) <= 0.01 and end != "unknown" else "red")
@@ -75,6 +80,7 @@ ROWS: Final[dict[str, Callable[[AgentReport], Text]]] = {
     "blocked": lambda agent: Text("\n".join(f"{b.action} ({', '.join(b.rules)})" for b in agent.blocked) or "none"),
     "defenses": lambda agent: Text(", ".join(agent.defenses) or "none"),
     "models": _models,
+    "secrets": _secrets,
     "error rate": _rate,
     "seconds": lambda agent: Text(f"{agent.seconds:.1f}"),
     "cost, list price": lambda agent: Text("unknown" if agent.cost_usd is None else f"${agent.cost_usd:.4f}"),

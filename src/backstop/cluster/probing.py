@@ -39,22 +39,22 @@ class Prober:
         self._deadline = deadline
         self._gate = asyncio.Semaphore(concurrency)
 
-    async def ask(self, namespace: str, service: Json) -> Probed:
-        """One GET of `/`. No answer within the deadline is an answer: the service failed. Raises nothing of the cluster's."""
+    async def ask(self, namespace: str, service: Json, at: str = "/") -> Probed:
+        """One GET. No answer within the deadline is an answer: the service failed. Raises nothing of the cluster's."""
         path, label = proxy_path(namespace, service), name(service)
         async with self._gate:
             try:
-                answer = await self._client.probe(path, deadline=self._deadline)
+                answer = await self._client.probe(path + quote(at.removeprefix("/")), deadline=self._deadline)
             except ReplyLost:
-                return Probed(label, "/", 0, "it did not answer in time", known=True)
+                return Probed(label, at, 0, "it did not answer in time", known=True)
             except ClusterUnavailable as error:
-                return Probed(label, "/", 0, error.what, known=False)
+                return Probed(label, at, 0, error.what, known=False)
         message = _status_message(answer)
         if message is not None and 400 <= answer.status < 500:
-            return Probed(label, "/", answer.status, message, known=False)  # the API server's own no, not the service's
+            return Probed(label, at, answer.status, message, known=False)  # the API server's own no, not the service's
         if message is not None and any(sign in message for sign in NOT_HTTP):
-            return Probed(label, "/", 0, message, known=True, other_protocol=True)
-        return Probed(label, "/", answer.status, message if message is not None else _first_line(answer.body), known=True)
+            return Probed(label, at, 0, message, known=True, other_protocol=True)
+        return Probed(label, at, answer.status, message if message is not None else _first_line(answer.body), known=True)
 
 
 def proxy_path(namespace: str, service: Json) -> str:

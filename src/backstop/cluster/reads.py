@@ -14,6 +14,7 @@ from typing import TypeVar
 from backstop.clock import Clock
 from backstop.cluster import objects
 from backstop.cluster.client import ClusterClient
+from backstop.cluster.inspection import Inspector
 from backstop.cluster.objects import FRONT, Json, mapping, name, sequence, strings, text
 from backstop.cluster.probing import Prober
 from backstop.cluster.state import target_state, workload_health
@@ -21,7 +22,21 @@ from backstop.cluster.topology import backends, dependencies, reach
 from backstop.cluster.writes import object_path
 from backstop.errors import ClusterError, ClusterRefused
 from backstop.ports import ContainerLog, Look, Probe
-from backstop.records import Alert, Health, ObjectRef, Omission, ServiceHealth, TargetState, WorkloadHealth, WorkloadRef
+from backstop.records import (
+    Alert,
+    Describe,
+    EventsAbout,
+    Health,
+    Inspection,
+    Logs,
+    ObjectRef,
+    Omission,
+    ProbeService,
+    ServiceHealth,
+    TargetState,
+    WorkloadHealth,
+    WorkloadRef,
+)
 
 T = TypeVar("T")
 
@@ -77,6 +92,7 @@ class ClusterReads:
         self._clock = clock
         self._limits = limits or ReadLimits()
         self._prober = Prober(client, self._limits.probe_deadline, self._limits.concurrency)
+        self._inspector = Inspector(client, self._prober)
 
     async def look(self, alert: Alert) -> Look:
         """Raises ClusterError if the Deployments of the namespace cannot be listed, or the alert's target is not among them."""
@@ -95,6 +111,9 @@ class ClusterReads:
             probes=tuple(probes),
             omissions=tuple(found.omissions),
         )
+
+    async def inspect(self, namespace: str, query: Describe | Logs | EventsAbout | ProbeService) -> Inspection:
+        return await self._inspector.look(namespace, query)
 
     async def observe(self, target: WorkloadRef) -> TargetState:
         return (await read_target(self._client, target))[0]

@@ -1,112 +1,121 @@
 """The chain: asks hops in order of priority until one hands in a diagnosis that can be read, within one total deadline.
 
-A hop that errs, hangs or answers with something else than exactly one valid diagnosis is left for the next. A re-route starts
-behind the hop whose proposal was rejected and never comes back to it; when no hop is left, `ModelError`. Every attempt is
-reported to `on_call` when it has ended, in the context of the caller, also when all fail.
+A hop that errs, hangs or answers with something else than exactly one valid diagnosis is left for the next; what may pass by itself
+is tried once more first. Hops that failed lately come last, so that they are asked only when there is nobody else. Behind all of
+them the rules propose, without a model. A re-route starts behind the hop whose proposal was rejected and never comes back to it;
+when nobody is left, `ModelError`. Every attempt is reported when it has ended, in the context of the caller, also when all fail.
 """
 
 from __future__ import annotations
 
+import random
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from functools import cache
-from typing import TYPE_CHECKING, Any, Final
+from dataclasses import dataclass
+from typing import Final
 
 from backstop.clock import Clock
-from backstop.errors import ExtractionRefused, ModelError
+from backstop.errors import ModelError
+from backstop.models.asking import Question
 from backstop.models.cooldown import Cooldown
-from backstop.models.extraction import Extraction, T, extract
-from backstop.models.hop import Attempt, Hop, HopFailed, Question, Reply
+from backstop.models.dialogue import Dialogue, OnCall
+from backstop.models.hop import Hop
 from backstop.models.judge import Judge
-from backstop.models.prompts import DIAGNOSIS_SYSTEM, DIAGNOSIS_TOOL, diagnosis_prompt
-from backstop.ports import Proposal
-from backstop.records import Diagnosis, Evidence, ModelCall, NoAction, Verdict
+from backstop.models.outcomes import HopFailed
+from backstop.models.prompts import diagnosis_question
+from backstop.models.providers.wire import Wire
+from backstop.ports import RULES, InvestigationPort, Proposal
+from backstop.records import Diagnosis, Evidence, ModelCall, Verdict
 from backstop.settings import Settings
-
-if TYPE_CHECKING:
-    import httpx2
-
-OnCall = Callable[[ModelCall], None]
 
 _REMEMBERED_INCIDENTS: Final = 4096
 _TOO_SHORT_SECONDS: Final = 0.05
 
-_OUTCOME_OF_REFUSAL: Final = {
-    "schema_invalid": "schema_invalid",
-    "rivals": "ambiguous",
-    "duplicate_keys": "ambiguous",
-    "open_reasoning": "ambiguous",
-    "too_many": "ambiguous",
-}
+
+@dataclass(frozen=True)
+class Skipped:
+    """A model of the settings that cannot be asked, and why in words."""
+
+    model: str
+    why: str
 
 
+Rules = Callable[[Evidence], Diagnosis]
+
+
+@dataclass
 class ModelChain:
-    """The `ModelPort` over hops that are tried in order. Safe for concurrent incidents."""
+    """The `ModelPort` over hops that are tried in order. Safe for any number of concurrent incidents."""
 
-    def __init__(
-        self,
-        hops: Sequence[Hop],
-        judge: Judge,
-        settings: Settings,
-        clock: Clock,
-        cooldown: Cooldown,
-        on_call: OnCall,
-        client: httpx2.AsyncClient | None = None,
-    ) -> None:
-        self._hops = tuple(hops)
-        self._judge = judge
-        self._settings = settings
-        self._clock = clock
-        self._cooldown = cooldown
-        self._on_call = on_call
-        self._client = client
+    hops: Sequence[Hop]
+    skipped: Sequence[Skipped]
+    rules: Rules | None
+    asked_judge: Judge
+    dialogue: Dialogue
+    cooldown: Cooldown
+    settings: Settings
+    clock: Clock
+    on_call: OnCall
+    wire: Wire
+    jitter: random.Random
+
+    def __post_init__(self) -> None:
         self._last_proposer: OrderedDict[str, int] = OrderedDict()
 
-    async def diagnose(self, evidence: Evidence, *, attempt: int, rejected: tuple[str, ...]) -> Proposal:
+    async def diagnose(
+        self, evidence: Evidence, *, attempt: int, rejected: tuple[str, ...], investigation: InvestigationPort | None = None
+    ) -> Proposal:
         """The first readable diagnosis. `attempt` 0 starts at the first hop; later ones behind the hop that proposed last for this
         alert (if that is not remembered, at hop `attempt`). Raises `ModelError` with every failure in one sentence."""
-        question = diagnosis_question(evidence, rejected, self._settings.diagnosis_max_output_tokens)
-        route = self._route(evidence.alert.id, attempt)
-        deadline = self._clock.monotonic() + self._settings.diagnose_deadline_seconds
-        failures: list[str] = []
-        for tried, hop in enumerate(route):
-            seconds = self._share(deadline - self._clock.monotonic(), later=len(route) - tried - 1)
+        incident = evidence.alert.id
+        start = 0 if attempt <= 0 else self._last_proposer.get(incident, attempt - 1) + 1
+        failures = self._say_skipped() if attempt <= 0 else []
+        route = self._route(start)
+        deadline = self.clock.monotonic() + self.settings.diagnose_deadline_seconds
+        for place, hop in enumerate(route):
+            seconds = self._share(deadline - self.clock.monotonic(), later=len(route) - place - 1)
             if seconds < _TOO_SHORT_SECONDS:
-                failures.append(
-                    f"{hop.spec.id} was not asked: the deadline of {self._settings.diagnose_deadline_seconds:g} s has passed"
-                )
+                failures.append(f"{hop.spec.id} was not asked: {self.settings.diagnose_deadline_seconds:g} s have passed")
                 break
+            now = investigation.evidence if investigation is not None else evidence
+            question = diagnosis_question(now, rejected, self.settings.diagnosis_max_output_tokens, investigation)
             try:
-                diagnosis = await self._ask(hop, question, seconds)
+                diagnosis = await self._ask(incident, hop, question, self.clock.monotonic() + seconds, investigation)
             except HopFailed as failure:
                 failures.append(f"{hop.spec.id}: {failure.outcome}")
                 continue
-            self._remember(evidence.alert.id, self._hops.index(hop))
+            self._remember(incident, self.hops.index(hop))
             return Proposal(diagnosis=diagnosis, model=hop.spec.id, family=hop.spec.family)
+        if self.rules is not None and start <= len(self.hops):
+            return self._by_rules(self.rules, investigation.evidence if investigation is not None else evidence)
         raise ModelError(
             f"no model gave a usable diagnosis ({'; '.join(failures) or 'every model of the chain was already refused'})",
             unchanged="nothing was decided or written",
-            todo="look at the hand-off, and check the models' URL, key and names",
+            todo="look at the hand-off, and ask `backstop doctor` about the models",
         )
 
     async def judge(self, proposal: Proposal, evidence: Evidence) -> Verdict:
         """A second opinion by another family, claim by claim. Never raises `ModelError`."""
-        return await self._judge.judge(proposal, evidence)
+        return await self.asked_judge.judge(proposal, evidence)
 
     def warm(self) -> None:
-        """Imports the SDKs now (seconds of CPU), so that the first incident does not pay for it."""
-        for hop in (*self._hops, *self._judge.hops):
+        """Imports the SDKs now (seconds of CPU), so that the first incident does not pay for it. Raises `ConfigError`."""
+        for hop in (*self.hops, *self.asked_judge.hops):
             hop.warm()
 
     async def aclose(self) -> None:
-        """Closes the connection pool."""
-        if self._client is not None:
-            await self._client.aclose()
+        """Closes the connection pools."""
+        await self.wire.aclose()
 
-    def _route(self, incident: str, attempt: int) -> tuple[Hop, ...]:
-        start = 0 if attempt <= 0 else self._last_proposer.get(incident, attempt - 1) + 1
-        left = self._hops[start:]
-        return tuple(sorted(left, key=lambda hop: self._cooldown.seconds_left(hop.spec.id) > 0))  # stable: cooling ones come last
+    def _route(self, start: int) -> tuple[Hop, ...]:
+        """Those that may be asked first, in their order; then those that cool, the one that has the least left first."""
+        left = {hop: self.cooldown.seconds_left(hop.spec.id) for hop in self.hops[start:]}
+        return tuple(sorted(left, key=left.__getitem__))
+
+    def _share(self, remaining: float, *, later: int) -> float:
+        """What one hop may take of the remaining seconds, retries and look-ups included: all but a reserve for the hops behind it,
+        or an equal share where the reserve would leave less."""
+        return max(remaining / (later + 1), remaining - later * self.settings.hop_reserve_seconds)
 
     def _remember(self, incident: str, index: int) -> None:
         self._last_proposer[incident] = index
@@ -114,60 +123,68 @@ class ModelChain:
         while len(self._last_proposer) > _REMEMBERED_INCIDENTS:
             self._last_proposer.popitem(last=False)
 
-    def _share(self, remaining: float, *, later: int) -> float:
-        """What one hop may take of the remaining seconds: its own deadline, less a reserve for the hops behind it."""
-        fair = remaining / (later + 1)
-        return min(self._settings.hop_deadline_seconds, max(fair, remaining - later * self._settings.hop_reserve_seconds))
-
-    async def _ask(self, hop: Hop, question: Question, seconds: float) -> Diagnosis:
-        attempt = hop.attempt("diagnose")
+    async def _ask(
+        self, incident: str, hop: Hop, question: Question, until: float, investigation: InvestigationPort | None
+    ) -> Diagnosis:
+        """Asks one hop, and remembers what came of it."""
+        self.cooldown.asking(hop.spec.id)
         try:
-            reply = await hop.ask(question, seconds, attempt)
-            diagnosis = _read_diagnosis(reply, attempt)
-            self._cooldown.succeeded(hop.spec.id)
+            diagnosis = await self._try(incident, hop, question, until, investigation)
         except HopFailed as failure:
-            self._cooldown.failed(hop.spec.id, failure.outcome, failure.retry_after)
+            self.cooldown.failed(hop.spec.id, failure)
             raise
-        finally:
-            self._on_call(attempt.call())
+        except BaseException:  # cut off from outside, which says nothing about the hop
+            self.cooldown.released(hop.spec.id)
+            raise
+        self.cooldown.succeeded(hop.spec.id)
         return diagnosis
 
+    async def _try(
+        self, incident: str, hop: Hop, question: Question, until: float, investigation: InvestigationPort | None
+    ) -> Diagnosis:
+        tries = 0
+        while True:
+            try:
+                return await self.dialogue.hold(incident, hop, question, until, investigation)
+            except HopFailed as failure:
+                wait = self._wait(failure, tries, until)
+                if wait is None:
+                    raise
+            await self.clock.sleep(wait)
+            tries += 1
 
-def diagnosis_question(evidence: Evidence, rejected: Sequence[str], max_output_tokens: int) -> Question:
-    """The question of a diagnosis, the same for every hop."""
-    return Question(
-        role="diagnose",
-        system=DIAGNOSIS_SYSTEM,
-        user=diagnosis_prompt(evidence, rejected),
-        tool=DIAGNOSIS_TOOL,
-        tool_description="Hand in the diagnosis of this incident, with the one action to take.",
-        tool_schema=_diagnosis_schema(),
-        max_output_tokens=max_output_tokens,
-    )
+    def _wait(self, failure: HopFailed, tries: int, until: float) -> float | None:
+        """How long to wait before the same hop is asked again; None: leave it. A Retry-After is honoured if it is short and fits
+        in."""
+        if tries >= self.settings.hop_retries:
+            return None
+        wait = self.settings.hop_retry_seconds * 2.0**tries * self.jitter.uniform(0.5, 1.0)
+        if failure.retry_after is not None and failure.consequences.waits:
+            if failure.retry_after > self.settings.retry_after_max_seconds:
+                return None
+            wait += failure.retry_after
+        elif not failure.consequences.again:
+            return None
+        return wait if self.clock.monotonic() + wait + self.settings.hop_retry_seconds < until else None
+
+    def _say_skipped(self) -> list[str]:
+        for skipped in self.skipped:
+            self.on_call(_no_call(skipped.model, "skipped", skipped.why))
+        return [f"{skipped.model} was skipped: {skipped.why}" for skipped in self.skipped]
+
+    def _by_rules(self, rules: Rules, evidence: Evidence) -> Proposal:
+        started = self.clock.monotonic()
+        diagnosis = rules(evidence)
+        self._remember(evidence.alert.id, len(self.hops))
+        self.on_call(_no_call(RULES, "ok", "", source="rules", seconds=self.clock.monotonic() - started))
+        return Proposal(diagnosis=diagnosis, model=RULES, family=RULES)
 
 
-@cache
-def _diagnosis_schema() -> dict[str, Any]:
-    return Diagnosis.model_json_schema()
-
-
-def _read_diagnosis(reply: Reply, attempt: Attempt) -> Diagnosis:
-    try:
-        extraction = read_reply(reply, Diagnosis)
-    except ExtractionRefused as refused:
-        failure = HopFailed(_OUTCOME_OF_REFUSAL.get(refused.verdict, "malformed"), f"{refused.verdict}: {refused.what}")
-        attempt.failed(failure)
-        raise failure from refused
-    if not extraction.firm and not isinstance(extraction.value.action, NoAction):
-        failure = HopFailed("ambiguous", "the diagnosis stands loose in prose, which is not enough to act on")
-        attempt.failed(failure)
-        raise failure
-    return extraction.value
-
-
-def read_reply(reply: Reply, schema: type[T]) -> Extraction[T]:
-    """The one thing that a reply says. Tool calls that differ are rivals. Raises `ExtractionRefused`."""
-    read = [extract(content, schema) for content in reply.contents]
-    if any(other.value != read[0].value for other in read[1:]):
-        raise ExtractionRefused("the tool calls of the reply differ", verdict="rivals")
-    return read[0]
+def _no_call(model: str, outcome: str, detail: str, *, source: str = "live", seconds: float = 0.0) -> ModelCall:
+    """A line on record for what went over no wire."""
+    return ModelCall.model_validate(
+        {
+            "model": model, "role": "diagnose", "source": source, "outcome": outcome, "seconds": seconds, "input_tokens": 0,
+            "output_tokens": 0, "cost_usd": 0.0, "cost_is_estimate": False, "reply_sha256": None, "detail": detail,
+        }
+    )  # fmt: skip

@@ -1,23 +1,8 @@
-"""One guarded hop: one question to one model, answered with text or with a typed failure, within a time that is given.
+"""One guarded hop: one question to one model, answered with a reply or with a typed failure, within a time that is given.
 
 pydantic-ai's typed errors are kept where they say what went wrong; what escapes it (an IndexError on empty choices, an HTML page
-with status 200, a cut or length-stopped reply that looks like an answer) becomes a failure here. A hop never retries.
-
-    outcome word     meaning                                     worth the same hop again soon?
-    rate_limited     429                                         no, it cools
-    quota            402, exhausted credits                      no, it cools
-    auth             401, 403                                    no, it cools
-    not_found        404: model or URL                           no, it cools
-    timeout          408, or no whole reply in the hop's time    no, it cools
-    server_error     5xx, overloaded                             no, it cools
-    connection       refused, reset, cut                         no, it cools
-    context_length   the evidence is too long for this model     not for this question
-    rejected         another 4xx                                 not for this question
-    malformed        not a chat completion                       perhaps
-    truncated        stopped at the output limit                 perhaps
-    refused          the provider's filter or the model refused  not for this question
-    empty            nothing was said                            perhaps
-    schema_invalid, ambiguous                                    said by the chain about what the reply holds
+with status 200, a cut or length-stopped reply that looks like an answer) becomes a failure here. A hop never retries, and a stream
+is buffered until it is whole.
 """
 
 from __future__ import annotations
@@ -25,122 +10,55 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any
 
 from backstop.clock import Clock
-from backstop.errors import ModelError
-from backstop.models.catalog import ModelSpec, cost_usd
-from backstop.models.providers import SOURCE_HEADER, response_headers
-from backstop.records import ModelCall
+from backstop.errors import BackstopError
+from backstop.models.asking import Attempt, Question, Reply, Role, Tool, ToolCall
+from backstop.models.catalog import ModelSpec
+from backstop.models.outcomes import HopFailed
+from backstop.models.providers import Endpoint, Source, build_model
+from backstop.models.providers.wire import SOURCE_HEADER, Wire, response_headers
+from backstop.settings import Settings
 
 if TYPE_CHECKING:
-    from pydantic_ai.messages import ModelResponse
+    from pydantic_ai.messages import ModelMessage, ModelResponse
     from pydantic_ai.models import Model, ModelRequestParameters
+    from pydantic_ai.settings import ModelSettings
 
-Source = Literal["injected", "emulated", "live"]
-
-COOLING: Final = frozenset({"rate_limited", "quota", "auth", "not_found", "timeout", "server_error", "connection"})
-"""Outcomes that say something about the hop, not about the question."""
-
-_FREE: Final = frozenset({"rate_limited", "quota", "auth", "not_found", "server_error", "rejected", "context_length"})
-"""Outcomes for which providers bill nothing. After the others the price of a reply that was not read is unknown."""
-
-
-class HopFailed(ModelError):
-    """A hop gave no usable reply. `outcome` is a word of the table above, `retry_after` the provider's wish in seconds."""
-
-    def __init__(self, outcome: str, detail: str, *, retry_after: float | None = None) -> None:
-        super().__init__(f"{outcome}: {detail}")
-        self.outcome = outcome
-        self.detail = " ".join(detail.split())[:300]
-        self.retry_after = retry_after
-
-
-@dataclass(frozen=True)
-class Question:
-    """What a model is asked: prompts, and the tool through which it answers."""
-
-    role: Literal["diagnose", "judge"]
-    system: str
-    user: str
-    tool: str
-    tool_description: str
-    tool_schema: dict[str, Any]
-    max_output_tokens: int
-
-
-@dataclass(frozen=True)
-class Reply:
-    """What a model said: the arguments of each call of the tool, or else its text. Nothing is read into it yet."""
-
-    contents: tuple[str, ...]
-    channel: Literal["tool", "text"]
-
-
-@dataclass
-class Attempt:
-    """The measurements of one attempt, filled while it is made, so that a failed one is told of as fully as a good one."""
-
-    spec: ModelSpec
-    role: Literal["diagnose", "judge"]
-    source: Source
-    outcome: str = "cancelled"
-    detail: str = ""
-    seconds: float = 0.0
-    input_tokens: int = 0
-    output_tokens: int = 0
-    reply_sha256: str | None = None
-    retry_after: float | None = None
-    headers: dict[str, str] = field(default_factory=dict)
-
-    def failed(self, failure: HopFailed) -> None:
-        self.outcome, self.detail, self.retry_after = failure.outcome, failure.detail, failure.retry_after
-
-    def call(self) -> ModelCall:
-        """The record of this attempt."""
-        if self.input_tokens or self.output_tokens:
-            cost = cost_usd(self.spec, self.input_tokens, self.output_tokens)
-        else:
-            cost = 0.0 if self.outcome in _FREE else None
-        return ModelCall(
-            model=self.spec.id,
-            role=self.role,
-            source=self.source,
-            outcome=self.outcome,
-            seconds=self.seconds,
-            input_tokens=self.input_tokens,
-            output_tokens=self.output_tokens,
-            cost_usd=cost,
-            reply_sha256=self.reply_sha256,
-            detail=self.detail,
-        )
+Boundary = Callable[[str], str]
+"""What every text passes on its way to a model: the redactor. What it raises, nobody is asked."""
 
 
 class Hop:
     """One model behind a guard. Safe for any number of concurrent calls."""
 
-    def __init__(self, spec: ModelSpec, model: Callable[[], Model], clock: Clock, silent_source: Source) -> None:
+    def __init__(
+        self, spec: ModelSpec, endpoint: Endpoint, wire: Wire, clock: Clock, settings: Settings, boundary: Boundary
+    ) -> None:
         self.spec = spec
-        self._build = model
-        self._built: Model | None = None
+        self.endpoint = endpoint
+        self.seconds = spec.options.deadline_seconds or settings.hop_deadline_seconds  # the most that one attempt may take
+        self._wire = wire
         self._clock = clock
-        self._silent_source = silent_source
+        self._boundary = boundary
+        self._first_token_seconds = settings.first_token_seconds if settings.stream else None
+        self._built: Model | None = None
 
     def warm(self) -> None:
-        """Imports and builds the model now rather than at the first question."""
+        """Imports the SDK and builds the model now rather than at the first question. Raises `ConfigError`."""
         import pydantic_ai.direct  # noqa: F401
 
         self._model()
 
     def _model(self) -> Model:
         if self._built is None:
-            self._built = self._build()
+            self._built = build_model(self.spec, self.endpoint, self._wire)
         return self._built
 
-    def attempt(self, role: Literal["diagnose", "judge"]) -> Attempt:
+    def attempt(self, role: Role) -> Attempt:
         """A fresh record for one call of `ask`."""
-        return Attempt(self.spec, role, self._silent_source)
+        return Attempt(self.spec, role, self.endpoint.source)
 
     async def ask(self, question: Question, seconds: float, attempt: Attempt) -> Reply:
         """Asks once, for at most `seconds`. Measurements go into `attempt`, also on failure. Raises `HopFailed`."""
@@ -149,9 +67,11 @@ class Hop:
         try:
             async with asyncio.timeout(seconds):
                 response = await self._guarded(question)
-            _measure(response, attempt)
-            reply = _reply(response, question.tool)
-            attempt.reply_sha256 = hashlib.sha256("\n".join(reply.contents).encode("utf-8", "surrogatepass")).hexdigest()
+            attempt.input_tokens = max(0, response.usage.input_tokens)
+            attempt.output_tokens = max(0, response.usage.output_tokens)
+            reply = _reply(response, question)
+            said = [*reply.contents, *(f"{call.name} {call.arguments}" for call in reply.lookups)]
+            attempt.reply_sha256 = hashlib.sha256("\n".join(said).encode("utf-8", "surrogatepass")).hexdigest()
             attempt.outcome = "ok"
         except TimeoutError:
             failure = HopFailed("timeout", f"no whole reply within {seconds:.1f} s")
@@ -163,24 +83,20 @@ class Hop:
         finally:
             response_headers.reset(token)
             attempt.seconds = max(0.0, self._clock.monotonic() - started)
-            attempt.source = _source(attempt.headers, self._silent_source)
+            attempt.source = _source(attempt.headers, self.endpoint.source)
         return reply
 
     async def _guarded(self, question: Question) -> ModelResponse:
         import httpx2
-        from pydantic_ai.direct import model_request
-        from pydantic_ai.exceptions import AgentRunError
-        from pydantic_ai.messages import ModelRequest, SystemPromptPart, UserPromptPart
+        from pydantic_ai.exceptions import AgentRunError, UserError
 
-        request = ModelRequest(parts=[SystemPromptPart(content=question.system), UserPromptPart(content=question.user)])
         try:
-            return await model_request(
-                self._model(),
-                [request],
-                model_settings={"max_tokens": question.max_output_tokens, "temperature": 0.0, "max_retries": 0},
-                model_request_parameters=_parameters(question),
-            )
-        except AgentRunError as error:
+            messages = _messages(question, self._boundary)
+        except (BackstopError, ValueError, ArithmeticError, LookupError, TypeError, RuntimeError) as error:
+            raise HopFailed("withheld", f"what it would see could not be redacted ({type(error).__name__})") from error
+        try:
+            return await self._request(messages, question)
+        except (AgentRunError, UserError) as error:
             raise _failure(error) from error
         except (httpx2.HTTPError, OSError) as error:
             raise HopFailed("connection", str(error) or type(error).__name__) from error
@@ -188,15 +104,64 @@ class Hop:
             # An adapter that met a reply of a shape it never expected; `choices: []` is an IndexError today.
             raise HopFailed("malformed", f"the reply is not a chat completion ({type(error).__name__}: {error})") from error
 
+    async def _request(self, messages: list[ModelMessage], question: Question) -> ModelResponse:
+        from pydantic_ai.direct import model_request
+
+        settings: ModelSettings = {"max_tokens": question.max_output_tokens, "temperature": 0.0}
+        parameters = _parameters(question)
+        if self._first_token_seconds is None or self.endpoint.kind == "bedrock":
+            return await model_request(
+                self._model(), messages, model_settings=settings, model_request_parameters=parameters, instrument=False
+            )
+        return await self._stream(messages, settings, parameters, self._first_token_seconds)
+
+    async def _stream(
+        self, messages: list[ModelMessage], settings: ModelSettings, parameters: ModelRequestParameters, first_seconds: float
+    ) -> ModelResponse:
+        """The whole of a stream. Raises TimeoutError if it does not begin in time; a stream without an end is no reply."""
+        from pydantic_ai.direct import model_request_stream
+
+        async with asyncio.timeout(first_seconds) as until_first:
+            async with model_request_stream(
+                self._model(), messages, model_settings=settings, model_request_parameters=parameters, instrument=False
+            ) as stream:
+                async for _ in stream:
+                    until_first.reschedule(None)
+                response = stream.get()
+        if response.finish_reason is None:
+            raise HopFailed("truncated", "the stream ended without saying that it had ended")
+        return response
+
+
+def _messages(question: Question, boundary: Boundary) -> list[ModelMessage]:
+    from pydantic_ai.messages import ModelRequest, SystemPromptPart, ToolReturnPart, UserPromptPart
+
+    asked = ModelRequest(parts=[SystemPromptPart(content=question.system), UserPromptPart(content=boundary(question.user))])
+    messages: list[ModelMessage] = [asked]
+    for exchange in question.so_far:
+        if exchange.reply.raw is None:
+            raise ValueError("an exchange without the reply that it answers")
+        answers = zip(exchange.reply.lookups, exchange.answers, strict=True)
+        returned = [ToolReturnPart(tool_name=call.name, content=boundary(text), tool_call_id=call.id) for call, text in answers]
+        messages += [exchange.reply.raw, ModelRequest(parts=returned)]
+    return messages
+
 
 def _parameters(question: Question) -> ModelRequestParameters:
     from pydantic_ai.models import ModelRequestParameters
     from pydantic_ai.tools import ToolDefinition
 
-    tool = ToolDefinition(
-        name=question.tool, description=question.tool_description, parameters_json_schema=question.tool_schema, kind="output"
+    def defined(tool: Tool, kind: Any) -> ToolDefinition:
+        return ToolDefinition(name=tool.name, description=tool.description, parameters_json_schema=tool.schema, kind=kind)
+
+    if question.tool is None:
+        return ModelRequestParameters()
+    return ModelRequestParameters(
+        function_tools=[defined(tool, "function") for tool in question.lookups],
+        output_mode="tool",
+        output_tools=[defined(question.tool, "output")],
+        allow_text_output=True,
     )
-    return ModelRequestParameters(output_mode="tool", output_tools=[tool], allow_text_output=True)
 
 
 def _failure(error: Exception) -> HopFailed:
@@ -216,6 +181,7 @@ def _failure(error: Exception) -> HopFailed:
         (e.ModelServerError, "server_error"),
         (e.ContentFilterError, "refused"),
         (e.UnexpectedModelBehavior, "malformed"),
+        (e.UserError, "rejected"),
     )
     word = next((word for kind, word in words if isinstance(error, kind)), None) or _by_status(getattr(error, "status_code", None))
     retry_after = getattr(error, "retry_after", None)
@@ -225,6 +191,8 @@ def _failure(error: Exception) -> HopFailed:
 def _by_status(status: int | None) -> str:
     if status is None or status < 400:
         return "malformed"
+    if status in {401, 403}:
+        return "auth"
     if status == 408:
         return "timeout"
     return "server_error" if status >= 500 else "rejected"
@@ -238,12 +206,7 @@ def _detail(error: Exception) -> str:
     return f"HTTP {status}: {said}" if status else said
 
 
-def _measure(response: ModelResponse, attempt: Attempt) -> None:
-    attempt.input_tokens = max(0, response.usage.input_tokens)
-    attempt.output_tokens = max(0, response.usage.output_tokens)
-
-
-def _reply(response: ModelResponse, tool: str) -> Reply:
+def _reply(response: ModelResponse, question: Question) -> Reply:
     from pydantic_ai.messages import TextPart, ToolCallPart
 
     if response.finish_reason == "length":
@@ -252,15 +215,27 @@ def _reply(response: ModelResponse, tool: str) -> Reply:
         raise HopFailed("refused", "the provider or the model refused to answer")
     if response.finish_reason == "error":
         raise HopFailed("malformed", "the provider reports an error in place of an end")
-    calls = [part for part in response.parts if isinstance(part, ToolCallPart)]
-    if any(call.tool_name != tool for call in calls):
+    parts = [part for part in response.parts if isinstance(part, ToolCallPart)]
+    calls = [ToolCall(part.tool_call_id, part.tool_name, _arguments(part.args)) for part in parts]
+    if any(call.name not in {tool.name for tool in question.tools()} for call in calls):
         raise HopFailed("malformed", "the model called a tool that it was not offered")
+    answers = tuple(call.arguments for call in calls if question.tool is not None and call.name == question.tool.name)
+    lookups = tuple(call for call in calls if question.tool is None or call.name != question.tool.name)
+    if answers and lookups:
+        raise HopFailed("ambiguous", "the model answers and asks at the same time")
     if calls:
-        return Reply(tuple(call.args_as_json_str() if isinstance(call.args, dict) else call.args or "" for call in calls), "tool")
+        return Reply(answers, "tool", lookups, response)
     text = "".join(part.content for part in response.parts if isinstance(part, TextPart))
     if not text.strip():
         raise HopFailed("empty", "the reply says nothing")
     return Reply((text,), "text")
+
+
+def _arguments(args: Any) -> str:
+    """A tool call's arguments as text. From a wire that hands them over as an object, key order and all, they are printed again."""
+    import json
+
+    return args if isinstance(args, str) else json.dumps(args or {}, ensure_ascii=False, separators=(",", ":"))
 
 
 def _source(headers: dict[str, str], silent: Source) -> Source:

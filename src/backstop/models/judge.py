@@ -7,7 +7,8 @@ veto: an error, a timeout, a reply that is not an answer, a no or a disagreement
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 from typing import Annotated, Any
 
@@ -15,9 +16,12 @@ from pydantic import StringConstraints
 
 from backstop.clock import Clock
 from backstop.errors import ExtractionRefused
-from backstop.models.catalog import strangers
+from backstop.models.asking import Attempt, Question, Tool
+from backstop.models.catalog import ModelSpec, may_judge
 from backstop.models.extraction import extract
-from backstop.models.hop import Attempt, Hop, HopFailed, Question
+from backstop.models.hop import Hop
+from backstop.models.metering import Meter
+from backstop.models.outcomes import HopFailed
 from backstop.models.prompts import JUDGE_SYSTEM, JUDGEMENT_TOOL, judge_prompt
 from backstop.ports import Proposal
 from backstop.records import Check, Claim, Evidence, Fact, ModelCall, Record, Verdict
@@ -31,28 +35,35 @@ class Judgement(Record):
     reason: Annotated[str, StringConstraints(max_length=1000)]
 
 
+@dataclass(frozen=True)
 class Judge:
-    """Judges proposals with the first of `hops` whose family is known to differ from the proposer's."""
+    """Judges proposals with the first of `hops` that may: of another family than the proposer, and cheaper."""
 
-    def __init__(self, hops: Sequence[Hop], settings: Settings, clock: Clock, on_call: Callable[[ModelCall], None]) -> None:
-        self.hops = tuple(hops)
-        self._settings = settings
-        self._clock = clock
-        self._on_call = on_call
+    hops: Sequence[Hop]
+    proposers: Mapping[str, ModelSpec]
+    meter: Meter
+    settings: Settings
+    clock: Clock
+    on_call: Callable[[ModelCall], None]
+
+    def judge_of(self, model: str) -> Hop | None:
+        """Who judges what `model` proposes; None if nobody may."""
+        proposer = self.proposers.get(model)
+        return next((hop for hop in self.hops if proposer is not None and may_judge(hop.spec, proposer)), None)
 
     async def judge(self, proposal: Proposal, evidence: Evidence) -> Verdict:
         """One check per claim, `J-CLAIM-1` and so on. Calls are reported in the order of claims and samples, not of replies."""
         claims = proposal.diagnosis.claims
-        hop = next((hop for hop in self.hops if strangers(hop.spec.family, proposal.family)), None)
+        hop = self.judge_of(proposal.model)
         if hop is None:
-            why = f"no judge of another family than {proposal.model}'s ({proposal.family}) is configured"
+            why = f"no judge is configured that is of another family than {proposal.model}'s ({proposal.family}) and cheaper"
             return _verdict([Check(rule=_rule(n), passed=False, reason=why) for n in range(1, len(claims) + 1)])
-        deadline = self._clock.monotonic() + self._settings.judge_deadline_seconds
-        turn = asyncio.Semaphore(self._settings.judge_concurrency)
-        sessions = [_Session(hop, claim, evidence, self._settings) for claim in claims]
+        deadline = self.clock.monotonic() + self.settings.judge_deadline_seconds
+        turn = asyncio.Semaphore(self.settings.judge_concurrency)
+        sessions = [_Session(hop, claim, evidence, self.settings) for claim in claims]
         samples = [(session, sample) for session in sessions for sample in session.samples]
         try:
-            takes = (session.take(sample, deadline, self._clock, turn) for session, sample in samples)
+            takes = (session.take(sample, deadline, self.clock, turn, self.meter) for session, sample in samples)
             errors = await asyncio.gather(*takes, return_exceptions=True)
             for (_, sample), error in zip(samples, errors, strict=True):
                 if error is not None:  # a bug of ours is no answer, like everything else
@@ -60,7 +71,7 @@ class Judge:
         finally:
             for _, sample in samples:
                 if sample.asked:
-                    self._on_call(sample.attempt.call())
+                    self.on_call(sample.attempt.call())
         return _verdict([session.check(_rule(n)) for n, session in enumerate(sessions, 1)])
 
 
@@ -89,20 +100,20 @@ class _Session:
         self._claim = claim
         self._facts, self._missing = _cited(claim, evidence)
         self._max_output_tokens = settings.judge_max_output_tokens
-        self._longest = settings.hop_deadline_seconds
+        self._incident = evidence.alert.id
         count = 0 if self._missing or not self._facts else settings.judge_samples
         self.samples = [_Sample(hop.attempt("judge")) for _ in range(count)]
 
-    async def take(self, sample: _Sample, deadline: float, clock: Clock, turn: asyncio.Semaphore) -> None:
+    async def take(self, sample: _Sample, deadline: float, clock: Clock, turn: asyncio.Semaphore, meter: Meter) -> None:
         """Asks once. A failure leaves the sample without a judgement."""
         async with turn:
-            seconds = min(self._longest, deadline - clock.monotonic())
+            seconds = min(self._hop.seconds, deadline - clock.monotonic())
             if seconds <= 0:
                 return
             sample.asked = True
             try:
-                reply = await self._hop.ask(self._question(), seconds, sample.attempt)
-                extraction = [extract(content, Judgement) for content in reply.contents]
+                reply = await meter.ask(self._incident, self._hop, self._question(), seconds, sample.attempt)
+                extraction = [extract(content, Judgement, tool=JUDGEMENT_TOOL) for content in reply.contents]
             except HopFailed:
                 return
             except ExtractionRefused as refused:
@@ -146,9 +157,7 @@ class _Session:
             role="judge",
             system=JUDGE_SYSTEM,
             user=judge_prompt(self._claim, self._facts),
-            tool=JUDGEMENT_TOOL,
-            tool_description="Say whether the facts support the claim.",
-            tool_schema=_judgement_schema(),
+            tool=Tool(JUDGEMENT_TOOL, "Say whether the facts support the claim.", _judgement_schema()),
             max_output_tokens=self._max_output_tokens,
         )
 

@@ -16,9 +16,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from functools import cache
 from typing import Any, Final
 
-from backstop.records import Claim, Evidence, Fact
+from backstop.models.asking import Question, Tool
+from backstop.ports import InvestigationPort
+from backstop.records import Claim, Diagnosis, Evidence, Fact
 
 DIAGNOSIS_TOOL: Final = "submit_diagnosis"
 JUDGEMENT_TOOL: Final = "submit_judgement"
@@ -40,6 +43,13 @@ Rules, each of which is checked by a program:
   for memory; scale for a workload that was scaled down; restart only for a process that is stuck without any change;
   no_action if nothing in the catalogue is right, if a dependency that you must not touch is down, or if nothing is wrong.
 - Numbers and names come from the evidence. If you are not sure, say so with fault_class unknown and no_action.
+- What stands as <redacted-…> was taken out and is nobody's to know; it is never a name or a number of an action.
+"""
+
+LOOKUPS_SYSTEM: Final = """\
+If the evidence is not enough to tell one cause from another, you may look things up with the other tools first, a few times at
+most: they only read. What they answer comes as facts with ids, which claims may cite like the others. Asking the same twice gets
+no answer. Then hand in the diagnosis.
 """
 
 JUDGE_SYSTEM: Final = """\
@@ -67,6 +77,27 @@ def diagnosis_prompt(evidence: Evidence, rejected: Sequence[str] = ()) -> str:
     if rejected:
         parts += ["Earlier proposals were refused for these reasons:", sealed("rejected", list(rejected))]
     return "\n".join(parts)
+
+
+@cache
+def _diagnosis_tool() -> Tool:
+    text = "Hand in the diagnosis of this incident, with the one action to take."
+    return Tool(DIAGNOSIS_TOOL, text, Diagnosis.model_json_schema())
+
+
+def diagnosis_question(
+    evidence: Evidence, rejected: Sequence[str], max_output_tokens: int, investigation: InvestigationPort | None = None
+) -> Question:
+    """The question of a diagnosis, the same for every hop. Look-ups are offered as long as there are any left."""
+    offered = investigation.tools if investigation is not None and not investigation.exhausted else ()
+    return Question(
+        role="diagnose",
+        system=DIAGNOSIS_SYSTEM + (LOOKUPS_SYSTEM if offered else ""),
+        user=diagnosis_prompt(evidence, rejected),
+        tool=_diagnosis_tool(),
+        lookups=tuple(Tool(tool.name, tool.description, dict(tool.parameters)) for tool in offered),
+        max_output_tokens=max_output_tokens,
+    )
 
 
 def judge_prompt(claim: Claim, facts: Sequence[Fact]) -> str:

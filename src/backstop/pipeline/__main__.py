@@ -18,7 +18,8 @@ from backstop.cluster.reads import ClusterReads, ReadLimits
 from backstop.errors import BackstopError, ConfigError
 from backstop.events import EventLog
 from backstop.executor.client import ExecutorClient
-from backstop.models import build_models
+from backstop.models import Stores, build_models
+from backstop.models.budget import FileSpend
 from backstop.pipeline.calls import CallFeed
 from backstop.pipeline.history import History
 from backstop.pipeline.incident import Incident
@@ -46,7 +47,7 @@ async def serve(config: AgentConfig) -> None:
     async with AsyncExitStack() as stack:
         log = stack.enter_context(EventLog(config.record, clock))
         client = await stack.enter_async_context(ClusterClient(config.kubeconfig, config.context))
-        models = build_models(settings, clock, feed)
+        models = build_models(settings, clock, feed, Stores(spend=FileSpend(config.state / "spend.json")))
         stack.push_async_callback(models.aclose)
         models.warm()
         await client.warm(ReadLimits.concurrency)

@@ -22,6 +22,9 @@ def hand_over(story: Story, reason: str) -> Handoff:
         verdicts=tuple(story.verdicts),
         writes=tuple(story.writes),
         unchanged=_unchanged(story),
+        proposed=action_key(story.cleared.action)
+        if story.cleared is not None and not story.writes and story.pending is None
+        else None,
         next_steps=(*_first(story), *_look(story.alert.target)),
     )
 

@@ -8,25 +8,25 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final, NoReturn, TypeVar
 
 from backstop.breaker import Cause
-from backstop.errors import BackstopError, ClusterError, ExecutorError, ModelError, RecordError, UsageError
-from backstop.events import AlertReceived, Closed, EvidenceGathered, Rerouted
-from backstop.pipeline.action_gate import Gathered, authorize, with_rehearsal
-from backstop.pipeline.diagnosis import failed_over, refused_replies, rejection, says_no_fault
-from backstop.pipeline.evidence import gather
+from backstop.errors import BackstopError, ClusterError, ExecutorError, RecordError, UsageError
+from backstop.events import AlertReceived, Closed, EvidenceGathered
 from backstop.grounds import Grounds
+from backstop.pipeline.action_gate import Gathered, authorize, with_rehearsal
+from backstop.pipeline.diagnosis import says_no_fault
+from backstop.pipeline.evidence import gather
+from backstop.pipeline.grounding import Grounded, Grounding
 from backstop.pipeline.handoff import hand_over
 from backstop.pipeline.journal import Journal
 from backstop.pipeline.plan import action_id_for, plan
-from backstop.pipeline.quality_gate import NOTHING_TO_JUDGE, check_quality
+from backstop.pipeline.redact import redact_alert, redact_look
 from backstop.pipeline.remedy import Remedy
 from backstop.pipeline.session import Cleared, Session, StatusMoved, Stop, Tools, WorldMoved
 from backstop.pipeline.verify import Expectation, all_well, judge_recovery
 from backstop.policy import Context
-from backstop.ports import Proposal
 from backstop.records import (
     Alert,
     Diagnosis,
@@ -41,6 +41,7 @@ from backstop.records import (
     WorkloadRef,
     action_key,
 )
+from backstop.redaction import Redactor
 
 T = TypeVar("T")
 
@@ -54,16 +55,6 @@ _MOVED: Final = frozenset({"A-EVIDENCE-TRUE", "A-ROLLOUT-QUIET"})
 _API_FAILED: Final = frozenset({"X-TARGET-READ", "X-API-ANSWERS"})
 
 
-@dataclass(frozen=True)
-class _Grounded:
-    """A diagnosis that passed the quality gate and the judge, and what it rests on."""
-
-    diagnosis: Diagnosis
-    evidence: Evidence
-    baseline: Health
-    attempt: int
-
-
 @dataclass
 class Incident:
     """One run. `run` is called once."""
@@ -71,13 +62,15 @@ class Incident:
     tools: Tools
     alert: Alert
     _planned: int = 0
-    _rejected: list[str] = field(default_factory=list)
     _remedy: Remedy | None = None
     _on_record: bool = False  # that this diagnosis may be acted on
 
     def __post_init__(self) -> None:
-        self.session = Session(self.tools, self.alert, Journal(self.tools.log, self.alert))
+        self._redactor = Redactor(self.tools.redaction_key())
+        self.alert = redact_alert(self.alert, self._redactor)
+        self.session = Session(self.tools, self.alert, Journal(self.tools.log, self.alert, self._redactor))
         self.journal = self.session.journal
+        self._grounding = Grounding(self.session, self._redactor)
         self._deadline = self.tools.clock.monotonic() + self.tools.settings.incident_deadline_seconds
 
     async def run(self) -> Outcome:
@@ -104,12 +97,16 @@ class Incident:
 
     def _close(self, kind: OutcomeKind, reason: str) -> Outcome:
         for_person = kind in {OutcomeKind.ESCALATED, OutcomeKind.UNDONE}
-        outcome = Outcome(kind=kind, reason=reason, handoff=hand_over(self.journal.story, reason) if for_person else None)
+        handoff = hand_over(self.journal.story, reason) if for_person else None
         try:
-            self.journal.emit(Closed(outcome=outcome))
+            closed = self.journal.redacted(Closed(outcome=Outcome(kind=kind, reason=reason, handoff=handoff)))
         except RecordError as error:
-            return outcome.model_copy(update={"reason": f"{reason} ({error.what})"})
-        return outcome
+            return Outcome(kind=kind, reason=f"{error.what}, and so why is withheld", handoff=None)
+        try:
+            self.journal.emit(closed)
+        except RecordError as error:
+            return closed.outcome.model_copy(update={"reason": f"{closed.outcome.reason} ({error.what})"})
+        return closed.outcome
 
     async def _work(self) -> NoReturn:
         await self._stop_if_broken()
@@ -120,7 +117,7 @@ class Incident:
                 continue
         raise self.session.escalation(f"the target kept changing: {LOOKS} looks did not last until their write")
 
-    async def _remedy_for(self, grounded: _Grounded) -> NoReturn:
+    async def _remedy_for(self, grounded: Grounded) -> NoReturn:
         expected = self._expectation(grounded, grounded.diagnosis.suspect)
         self.session.measured("before", grounded.baseline, expected)
         self._on_record = False
@@ -156,72 +153,27 @@ class Incident:
         raise self.session.escalation(state.reason)
 
     async def _look(self) -> Evidence:
-        look, settings = await self.tools.cluster.look(self.alert), self.tools.settings
+        settings = self.tools.settings
+        look = redact_look(await self.tools.cluster.look(self.alert), self._redactor)
         bounds = {"max_facts": settings.evidence_max_facts, "max_bytes": settings.evidence_max_bytes}
         evidence = gather(self.alert, look, self.tools.clock.now(), **bounds)
         self.journal.story.evidence = evidence
         self.journal.emit(EvidenceGathered(evidence=evidence))
+        self.session.tell_redactions(self._redactor)
         return evidence
 
-    async def _decide(self) -> _Grounded:
+    async def _decide(self) -> Grounded:
         try:
             evidence = await self._look()
         except ClusterError as error:
             raise self.session.tool_fault(f"the cluster could not be read ({error})") from error
         measuring = asyncio.ensure_future(self.session.measure(_services(evidence)))  # while the models think
         try:
-            diagnosis, attempt = await self._diagnose_until_grounded(evidence)
-            return _Grounded(diagnosis, evidence, await measuring, attempt)
+            return await self._grounding.of(evidence, measuring)
         finally:
             measuring.cancel()
 
-    async def _diagnose_until_grounded(self, evidence: Evidence) -> tuple[Diagnosis, int]:
-        reroutes = self.tools.settings.max_reroutes
-        for attempt in range(reroutes + 1):
-            proposal = await self._diagnose(evidence, attempt)
-            if await self._grounded(proposal, evidence, attempt):
-                return proposal.diagnosis, attempt
-            if attempt < reroutes:
-                self.journal.emit(Rerouted(attempt=attempt + 1, reason=self._rejected[-1]))
-        self.journal.fire("loop_cap", f"{reroutes} re-routes brought no grounded diagnosis")
-        raise self.session.escalation(f"{reroutes} re-routes brought no grounded diagnosis")
-
-    async def _diagnose(self, evidence: Evidence, attempt: int) -> Proposal:
-        calls = len(self.journal.story.calls)
-        try:
-            proposal = await self.tools.models.diagnose(evidence, attempt=attempt, rejected=tuple(self._rejected))
-        except ModelError as error:
-            raise self.session.escalation(str(error)) from error
-        made = self.journal.story.calls[calls:]
-        if unreadable := refused_replies(made):
-            self.journal.fire("extraction", unreadable)
-        if switched := failed_over(made):
-            self.journal.fire("fallback", switched)
-        self.journal.diagnosed(attempt, proposal)
-        return proposal
-
-    async def _grounded(self, proposal: Proposal, evidence: Evidence, attempt: int) -> bool:
-        """The rules' word and the judge's, both on record, unless there is nothing that a judge could be shown."""
-        diagnosis, now = proposal.diagnosis, self.tools.clock.now()
-        key, max_age = action_key(diagnosis.action), self.tools.settings.evidence_max_age_seconds
-        quality = check_quality(diagnosis, evidence, now=now, max_age_seconds=max_age)
-        self.journal.verdict(attempt, key, quality)
-        if not quality.passed:
-            self.journal.fire("quality_gate", ", ".join(quality.failed_rules))
-        verdicts = [quality]
-        if NOTHING_TO_JUDGE not in quality.failed_rules:
-            judged = await self.tools.models.judge(proposal, evidence)
-            self.journal.verdict(attempt, key, judged)
-            verdicts.append(judged)
-            if not judged.passed:
-                self.journal.fire("judge", ", ".join(judged.failed_rules) or "it said nothing")
-        if len(verdicts) == 2 and all(verdict.passed for verdict in verdicts):
-            return True
-        self._rejected.append(rejection(diagnosis, verdicts))
-        self.session.count_or_stop(Cause.REJECTED_DIAGNOSIS, self._rejected[-1])
-        return False
-
-    async def _authorize(self, grounded: _Grounded, expected: Expectation) -> Cleared:
+    async def _authorize(self, grounded: Grounded, expected: Expectation) -> Cleared:
         """Raises Stop if the write may not be made, WorldMoved or StatusMoved if that has to be decided anew."""
         diagnosis, action = grounded.diagnosis, grounded.diagnosis.action
         if isinstance(action, NoAction):
@@ -241,9 +193,18 @@ class Incident:
         if intent is None or not verdict.passed:
             self._block(diagnosis, verdict)
         self.journal.story.cleared = intent
+        if grounded.by_rules:
+            self._ask_for_approval(intent)
         return Cleared(intent, action.target, expected, services)
 
-    async def _without_write(self, grounded: _Grounded) -> Stop:
+    def _ask_for_approval(self, intent: Intent) -> NoReturn:
+        reason = (
+            f"no model answered; the rules propose {action_key(intent.action)}, which passed every gate and needs a person's word"
+        )
+        self.journal.fire("approval", reason)
+        raise self.session.escalation(reason)
+
+    async def _without_write(self, grounded: Grounded) -> Stop:
         said = grounded.diagnosis.hypothesis
         if not says_no_fault(grounded.diagnosis):
             return self.session.escalation(f"the diagnosis is grounded and leaves the action to a person: {said}")
@@ -254,7 +215,7 @@ class Incident:
         rules = ", ".join(well.failed_rules)
         return self.session.escalation(f"the diagnosis says that nothing is wrong, and the measurement does not ({rules})")
 
-    async def _stays_well(self, grounded: _Grounded) -> Verdict:
+    async def _stays_well(self, grounded: Grounded) -> Verdict:
         """What the alert is about, whomever the diagnosis names, is measured for as long as a recovery would be: a few good
         requests do not make a service well."""
         settings, expected = self.tools.settings, self._expectation(grounded, self.alert.target)
@@ -280,7 +241,7 @@ class Incident:
     def _action_id(self) -> str:
         return action_id_for(self.alert.id, self._planned)
 
-    def _gathered(self, grounded: _Grounded, state: TargetState | None, intent: Intent | None, now: Verdict) -> Gathered:
+    def _gathered(self, grounded: Grounded, state: TargetState | None, intent: Intent | None, now: Verdict) -> Gathered:
         tools = self.tools
         return Gathered(
             diagnosis=grounded.diagnosis,
@@ -323,7 +284,7 @@ class Incident:
         self.session.count_or_stop(Cause.DENIED_ACTION, reason)
         raise self.session.escalation(reason)
 
-    def _expectation(self, grounded: _Grounded, target: WorkloadRef) -> Expectation:
+    def _expectation(self, grounded: Grounded, target: WorkloadRef) -> Expectation:
         settings, grounds, alerted = self.tools.settings, Grounds(grounded.evidence), self.alert.target
         return Expectation(
             target=target,

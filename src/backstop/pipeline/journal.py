@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar, cast
+
+from pydantic import ValidationError
 
 from backstop.errors import RecordError
 from backstop.events import (
@@ -18,8 +22,12 @@ from backstop.events import (
     VerdictReached,
     Written,
 )
+from backstop.pipeline.redact import FAILURES
 from backstop.ports import Proposal
 from backstop.records import Alert, Diagnosis, Evidence, Intent, ModelCall, Verdict, Write, action_key
+from backstop.redaction import Redactor
+
+B = TypeVar("B", bound=AnyBody)
 
 
 @dataclass
@@ -36,6 +44,7 @@ class Story:
     pending: Intent | None = None  # was asked for, and whether it was made is not known
     undone: bool = False
     undo_unknown: bool = False  # was asked for, and whether all is as it was is not known
+    redacted: str = ""  # how many values of which kinds were taken out
     overtaken: bool = False  # somebody else has changed the target since the write
 
 
@@ -43,8 +52,9 @@ class Journal:
     """The events of one incident, and its story. Raises RecordError once, when the record is lost; after that only what makes
     safe what was begun goes on, unrecorded."""
 
-    def __init__(self, log: EventLog, alert: Alert) -> None:
+    def __init__(self, log: EventLog, alert: Alert, redactor: Redactor) -> None:
         self._log = log
+        self._redactor = redactor
         self._lost = False
         self.story = Story(alert)
 
@@ -52,10 +62,20 @@ class Journal:
         if self._lost:
             return
         try:
-            self._log.append(self.story.alert.id, body)
+            self._log.append(self.story.alert.id, self.redacted(body))
         except RecordError:
             self._lost = True
             raise
+
+    def redacted(self, body: B) -> B:
+        """The event as it may be kept: this is the boundary that no secret passes, whatever was overlooked before. Raises
+        RecordError if it cannot be redacted."""
+        try:
+            raw = body.model_dump(mode="json")
+            clean = self._redactor.redact_json(raw)
+            return body if clean == raw else cast("B", type(body).model_validate_json(json.dumps(clean)))
+        except (*FAILURES, ValidationError) as error:
+            raise RecordError(f"an event of type {body.type} could not be redacted ({type(error).__name__})") from error
 
     def fire(self, defense: Defense, reason: str) -> None:
         """A defence did its work."""

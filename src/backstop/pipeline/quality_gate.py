@@ -12,8 +12,8 @@ from functools import cached_property
 from typing import Final
 
 from backstop.checks import Opinion, Rule, evaluate, fails, holds
-from backstop.pipeline.fault_marks import changed_lately, mark_shown
 from backstop.grounds import Grounds, symptom, whole
+from backstop.pipeline.fault_marks import changed_lately, mark_shown
 from backstop.records import (
     Diagnosis,
     Evidence,
@@ -28,6 +28,8 @@ from backstop.records import (
     Verdict,
     action_key,
 )
+from backstop.redaction import holds_placeholder
+from backstop.rules import rank
 
 NOTHING_TO_JUDGE: Final = "Q-FACTS-EXIST"
 """If this rule failed there are no facts to put before a judge."""
@@ -59,6 +61,7 @@ class Subject:
     evidence: Evidence
     now: datetime
     max_age_seconds: float
+    by_rules: bool
 
     @cached_property
     def grounds(self) -> Grounds:
@@ -82,9 +85,11 @@ class Subject:
         return tuple(self.fact(fact_id) for fact_id in self.cited())
 
 
-def check_quality(diagnosis: Diagnosis, evidence: Evidence, *, now: datetime, max_age_seconds: float) -> Verdict:
-    """Every rule's word on one diagnosis."""
-    subject = Subject(diagnosis, evidence, now, max_age_seconds)
+def check_quality(
+    diagnosis: Diagnosis, evidence: Evidence, *, now: datetime, max_age_seconds: float, by_rules: bool = False
+) -> Verdict:
+    """Every rule's word on one diagnosis. `by_rules`: it is the rules hop's own, whose second opinion would be its first."""
+    subject = Subject(diagnosis, evidence, now, max_age_seconds, by_rules)
     return Verdict(stage="quality_gate", checks=evaluate(RULES, subject))
 
 
@@ -257,6 +262,29 @@ def complete(subject: Subject) -> Opinion:
     return holds(f"nothing about {suspect.key} was left out")
 
 
+def no_placeholder(subject: Subject) -> Opinion:
+    """What was taken out of the evidence cannot be a name in a write: whoever writes it has made it up."""
+    if holds_placeholder(action_key(subject.diagnosis.action)) or holds_placeholder(subject.diagnosis.suspect.key):
+        return fails("it would write to something whose name was taken out of the evidence")
+    return holds("nothing in its action was taken out of the evidence")
+
+
+def second_opinion(subject: Subject) -> Opinion:
+    """The model-free ranking, where it is certain, must not point elsewhere."""
+    diagnosis = subject.diagnosis
+    if subject.by_rules:
+        return holds("it is the model-free opinion itself")
+    if diagnosis.fault_class is FaultClass.UNKNOWN and isinstance(diagnosis.action, NoAction):
+        return holds("it blames nothing")
+    first = next(iter(rank(subject.evidence)), None)
+    if first is None or not first.certain:
+        return holds("the model-free ranking is certain of nothing")
+    well = first.fault_class is FaultClass.NO_FAULT
+    if well != (diagnosis.fault_class is FaultClass.NO_FAULT) or not (well or first.workload == diagnosis.suspect):
+        return fails(f"the model-free ranking is certain of {first.fault_class} of {first.workload.key}", *first.facts[:5])
+    return holds("the model-free ranking, which is certain, says the same", *first.facts[:5])
+
+
 RULES: Final[tuple[Rule[Subject], ...]] = (
     Rule("Q-FACTS-EXIST", facts_exist),
     Rule("Q-QUOTES", quotes),
@@ -267,4 +295,6 @@ RULES: Final[tuple[Rule[Subject], ...]] = (
     Rule("Q-ACTION-FITS", action_fits),
     Rule("Q-FRESH", fresh),
     Rule("Q-NOT-TRUNCATED", complete),
+    Rule("Q-NO-PLACEHOLDER", no_placeholder),
+    Rule("Q-SECOND-OPINION", second_opinion),
 )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import secrets
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -16,6 +18,7 @@ from backstop.pipeline.verify import Expectation, all_well, error_rate
 from backstop.policy import Policy
 from backstop.ports import ClusterPort, ExecutorPort, ModelPort
 from backstop.records import Alert, Health, Intent, OutcomeKind, TargetState, WorkloadRef
+from backstop.redaction import Redactor
 from backstop.settings import Settings
 
 Phase = Literal["before", "after_write", "after_undo"]
@@ -35,6 +38,7 @@ class Tools:
     clock: Clock
     settings: Settings
     calls: CallFeed
+    redaction_key: Callable[[], bytes] = lambda: secrets.token_bytes(32)  # a new one per incident
 
 
 @dataclass(frozen=True)
@@ -71,6 +75,13 @@ class Session:
     tools: Tools
     alert: Alert
     journal: Journal
+
+    def tell_redactions(self, redactor: Redactor) -> None:
+        """Puts on record what kinds of values were taken out, whenever there are more than before. Never which."""
+        found = ", ".join(f"{count} {kind}" for kind, count in sorted(redactor.found.items()))
+        if found and found != self.journal.story.redacted:
+            self.journal.story.redacted = found
+            self.journal.fire("redaction", f"taken out of what was read: {found}")
 
     def escalation(self, reason: str) -> Stop:
         return Stop(OutcomeKind.ESCALATED, reason)

@@ -21,6 +21,7 @@ from backstop.records.diagnosis import (
 )
 from backstop.records.evidence import Alert, Edge, Evidence, Fact, FactKind, Omission
 from backstop.records.health import Health, ServiceHealth, WorkloadHealth
+from backstop.records.lookups import Describe, DiffRevisions, EventsAbout, Inspection, Logs, ProbeService, Query
 from backstop.records.outcome import Handoff, Outcome, OutcomeKind
 from backstop.records.verdicts import Check, Verdict
 from backstop.records.writes import Intent, Revision, TargetState, Write
@@ -31,9 +32,12 @@ __all__ = [
     "BlamedChange",
     "Check",
     "Claim",
+    "Describe",
     "Diagnosis",
+    "DiffRevisions",
     "DnsName",
     "Edge",
+    "EventsAbout",
     "Evidence",
     "Fact",
     "FactId",
@@ -41,13 +45,17 @@ __all__ = [
     "FaultClass",
     "Handoff",
     "Health",
+    "Inspection",
     "Intent",
+    "Logs",
     "ModelCall",
     "NoAction",
     "ObjectRef",
     "Omission",
     "Outcome",
     "OutcomeKind",
+    "ProbeService",
+    "Query",
     "Quote",
     "Record",
     "Restart",

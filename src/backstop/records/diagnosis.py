@@ -113,12 +113,13 @@ class ModelCall(Record):
     """One attempt at one hop, also when it failed."""
 
     model: str
-    role: Literal["diagnose", "judge"]
-    source: Literal["injected", "emulated", "live"]
-    outcome: str  # "ok", or a class of error: rate_limited, auth, not_found, timeout, server_error, connection, malformed, …
+    role: Literal["diagnose", "judge", "probe"]
+    source: Literal["injected", "emulated", "live", "rules"]  # rules: no model said it, the rules hop did
+    outcome: str  # a word of the table in `models.outcomes`
     seconds: float
     input_tokens: int
     output_tokens: int
     cost_usd: float | None  # None: unknown, which is never zero
+    cost_is_estimate: bool  # what the call was charged because nobody said what it cost: its worst case
     reply_sha256: str | None
     detail: str

@@ -34,6 +34,7 @@ class FactKind(StrEnum):
     LOG = "log"  # last lines of a container
     LOG_PREVIOUS = "log_previous"  # last lines of its previous container
     EVENT = "event"  # a Kubernetes Event
+    LOOKUP = "lookup"  # what a diagnoser asked to see: may be quoted, and is no symptom by itself
 
 
 class Fact(Record):

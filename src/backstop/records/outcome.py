@@ -28,6 +28,7 @@ class Handoff(Record):
     verdicts: tuple[Verdict, ...]
     writes: tuple[Write, ...]
     unchanged: str
+    proposed: str | None  # the action, in one line, that passed every gate and was left to a person
     next_steps: tuple[str, ...]
 
 

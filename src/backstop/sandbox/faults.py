@@ -21,6 +21,7 @@ from backstop.errors import ClusterError, ClusterUnavailable, ConfigError
 from backstop.sandbox.fleet import NAMESPACE, manifests
 from backstop.sandbox.resources import CONFIGMAPS, DEPLOYMENTS, SECRETS, SERVICES, Resource, by_kind
 from backstop.sandbox.store import Object
+from backstop.sandbox.workload import LEAKED
 
 MERGE: Final = "application/merge-patch+json"
 JSON_PATCH: Final = "application/json-patch+json"
@@ -47,6 +48,7 @@ class Fault:
     name: str
     summary: str
     calls: tuple[Call, ...]
+    secrets: tuple[str, ...] = ()  # what it brings into logs that nobody may see
 
 
 def _release(spec: Object, **container: Any) -> Call:
@@ -70,6 +72,12 @@ FAULTS: Final[dict[str, Fault]] = {
             "bad-release",
             "checkout is released with 1.2-errors: it becomes Ready and answers 500 to every request",
             (_release({}, image="demo/web:1.2-errors"),),
+        ),
+        Fault(
+            "verbose-release",
+            "checkout is released with 1.2-verbose: it answers 500 to every request, and logs credentials and customers",
+            (_release({}, image="demo/web:1.2-verbose"),),
+            LEAKED,
         ),
         Fault(
             "bad-image",

@@ -33,6 +33,7 @@ IMAGES: dict[str, Image] = {
         _web("1.0", "healthy", "healthy web server; calls UPSTREAM if it is set and answers 502 when that fails"),
         _web("1.1", "healthy", "the next healthy release"),
         _web("1.2-errors", "errors", "becomes Ready, answers 500 to every request, one ERROR line each"),
+        _web("1.2-verbose", "verbose", "as 1.2-errors, and logs credentials and customers"),
         _web("1.2-crash", "crash", "says why and exits 1 at start"),
         _web("1.2-leak", "leak", "allocates until the kubelet kills it at its memory limit (stops at 512 MiB)"),
         _web("1.2-slow-start", "slow-start", "healthy, but ready only 8 seconds after its start"),

@@ -27,6 +27,20 @@ from collections.abc import Callable
 from typing import Any, NoReturn
 
 Reply = tuple[int, str]
+LEAKED = (
+    "tr0ub4dor-" + "and-three-horses",
+    "sk_" + "live_" + "51Hq7yKJ2eZvb8XcTn3WmAfLd",
+    "eyJhbGciOiJIUzI1NiJ9." + "eyJzdWIiOiJzaG9wIn0." + "c2lnbmF0dXJlLW9mLW5vYm9keS0wMQ",
+    "anna.example" + "@" + "customer-mail.test",
+)
+"""What the verbose release writes into its log: a password, an API key, a session token, a customer. Nobody's, and in pieces, so
+that no scanner of repositories takes them for somebody's."""
+_VERBOSE = (
+    f"ERROR cannot open postgres://shop:{LEAKED[0]}@prod-db:5432/shop: too many connections",
+    f'DEBUG configuration {{"currency": "EUR", "PAYMENT_KEY": "{LEAKED[1]}", "log-level": "debug"}}',
+    f"DEBUG POST /charge HTTP/1.1 authorization: Bearer {LEAKED[2]} content-length: 31",
+    f"DEBUG customer {LEAKED[3]} has 2 items in the basket",
+)
 DRAIN_SECONDS = 0.15
 UPSTREAM_SECONDS = 2.0
 LEAK_STEP = 4 << 20
@@ -52,6 +66,7 @@ class Program:
         self.version = version
         self.env = env
         self.started = time.monotonic()
+        self.asked = 0
 
     def start(self) -> None:
         """Runs before the first request is accepted; may end the process."""
@@ -105,7 +120,10 @@ class Web(Program):
         if path == "/healthz":
             starting = self.behaviour == "slow-start" and self.age < 8
             return (503, "starting: warming the price cache") if starting else (200, "ok")
-        if self.behaviour == "errors":
+        if self.behaviour == "verbose":
+            self.asked += 1
+            say(_VERBOSE[self.asked % len(_VERBOSE)])
+        if self.behaviour in {"errors", "verbose"}:
             say(f"ERROR GET {path} 500 KeyError: 'currency' in price_total (release {self.version})")
             return 500, "internal error"
         return self._page(path)

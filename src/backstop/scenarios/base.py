@@ -56,6 +56,8 @@ class Expectation:
     fired: frozenset[Defense] = field(default_factory=frozenset)  # these defences must fire
     silent: frozenset[Defense] = field(default_factory=frozenset)  # and these must not: that would be a false positive
     error_rate_end: float | None = None  # at most so much, measured after the end
+    unasked: frozenset[str] = field(default_factory=frozenset)  # models that the provider never hears a question for
+    proposes: bool = False  # the hand-off names an action that passed every gate
 
 
 @dataclass(frozen=True)
@@ -70,4 +72,5 @@ class Scenario:
     expect: str
     api: str = "none"
     page: Page = CHECKOUT_ERRORS
+    patience: float = 120.0  # seconds that the drill waits for the naive agent, which has no deadline of its own
     advances: tuple[float, ...] = (0.0,)  # one incident each, after the agents' clocks were advanced by so many seconds

@@ -6,7 +6,6 @@ Every process is its own; this one only starts them, hands them the same bytes, 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import tempfile
 import time
@@ -28,10 +27,12 @@ from backstop.scenarios.base import NAMESPACE, Scenario
 from backstop.scenarios.follower import Follower
 from backstop.scenarios.harm import Assessment
 from backstop.scenarios.lane import Lane, LaneName
+from backstop.scenarios.live import Live
 from backstop.scenarios.meter import Counters, Meter
-from backstop.scenarios.model_scripts import script
+from backstop.scenarios.model_scripts import JUDGES, MODEL_SCRIPTS, script
 from backstop.scenarios.observer import Measurements
 from backstop.scenarios.process import Child
+from backstop.scenarios.provider import provider_account
 from backstop.scenarios.report import AgentReport, DrillReport, ErrorRate, Measured, backstop_report, naive_report, read_notes
 from backstop.scenarios.scratch import occupied
 from backstop.scenarios.story import BackstopTeller, Line, Note, tell_fault, tell_naive
@@ -44,6 +45,7 @@ END_WINDOW_SECONDS = 2.0
 
 
 Listener = Callable[[Note], None]
+Journal = list[dict[str, Any]] | None
 
 
 @dataclass
@@ -58,13 +60,22 @@ class Drill:
     """One run. `record` is kept, `scratch` is not; `listen` hears what happens while it happens."""
 
     def __init__(
-        self, scenario: Scenario, seed: int, lanes: Sequence[LaneName], *, record: Path, scratch: Path, listen: Listener
+        self,
+        scenario: Scenario,
+        seed: int,
+        lanes: Sequence[LaneName],
+        *,
+        record: Path,
+        scratch: Path,
+        listen: Listener,
+        live: Live | None = None,
     ) -> None:
         self._scenario = scenario
         self._seed = seed
         self._record = record
         self._scratch = scratch
         self._listen = listen
+        self._live = live
         self._clock = SystemClock()
         self._began = time.monotonic()
         self._lanes = [Lane(name, scratch / name[0], self._record / name, seed) for name in lanes]
@@ -86,20 +97,27 @@ class Drill:
             await _together(self._break_until_it_hurts(), *(self._start(lane, url) for lane in self._lanes))
             alerts = await self._alert()
             await _together(*(self._work(lane, alerts) for lane in self._lanes))
-            report = await self._report()
-            await self._keep_journal(await url)
-            return report
+            return await self._report(await self._journal(await url))
         finally:
             await asyncio.shield(self._stop(emulator))
 
     async def _start(self, lane: Lane, url: asyncio.Task[str]) -> None:
         await lane.start_cluster()
         self._up[lane.name].set()
-        await lane.start_agent(await url)
+        await lane.start_agent(await url, self._setup(lane.name, await url))
+
+    def _setup(self, lane: LaneName, url: str) -> dict[str, Any]:
+        """How an agent is set up to meet what the scenario does to its models."""
+        fault = MODEL_SCRIPTS[self._scenario.models]
+        if self._live is not None:
+            return self._live.settings(lane, fault, url)
+        both = {"model_chain": list(fault.chain), "judge_models": list(JUDGES), "providers": dict(fault.providers), "models": {}}
+        return both | {"models_silent_source": "injected"} | (dict(fault.guards) if lane == "backstop" else {})
 
     async def _start_emulator(self) -> Child:
         file = self._scratch / "script.json"
-        file.write_text(json.dumps(script(self._scenario.models, self._seed)), encoding="utf-8")
+        secrets = FAULTS[self._scenario.cluster].secrets
+        file.write_text(json.dumps(script(self._scenario.models, self._seed, secrets)), encoding="utf-8")
         return await Child.start(
             "emulator", "backstop.emulator", "--script", file, "--until-stdin-closes", log=self._record / "emulator.log"
         )
@@ -149,29 +167,30 @@ class Drill:
                 await lane.advance(advance)
             self._say(Line(f"alert: {alert.summary}", "bad"), lane.name)
             began = time.monotonic()
-            closed = await lane.work(alert)
+            closed = await lane.work(alert, self._scenario.patience if lane.name == "naive" else None)
             self._runs[lane.name].seconds += time.monotonic() - began
             self._followers[lane.name].catch_up()
             if closed is None:
                 break
         lane.dismiss()
 
-    async def _report(self) -> DrillReport:
+    async def _report(self, journal: Journal) -> DrillReport:
         self._say(Line("measuring what is left"))
-        reports = await asyncio.gather(*(self._measure(lane) for lane in self._lanes))
+        reports = await asyncio.gather(*(self._measure(lane, journal) for lane in self._lanes))
         agents = {lane.name: report for lane, report in zip(self._lanes, reports, strict=True)}
         report = DrillReport(scenario=self._scenario.name, seed=self._seed, cluster="embedded", agents=agents)
         (self._record / "drill.json").write_text(report.model_dump_json(indent=2) + "\n", encoding="utf-8")
         return report
 
-    async def _measure(self, lane: Lane) -> AgentReport:
+    async def _measure(self, lane: Lane, journal: Journal) -> AgentReport:
         observer, run = self._observers[lane.name], self._runs[lane.name]
         await observer.settled(SETTLE_SECONDS)
         end_rate = await self._meters[lane.name].over(END_WINDOW_SECONDS)
         assessment, writes = await observer.finish(lane.audit_log, lane.users)
         self._keep_assessment(lane, assessment)
         rates = ErrorRate(start=_rounded(run.start_rate), end=_rounded(end_rate))
-        measured = Measured(assessment=assessment, writes=tuple(writes), error_rate=rates, seconds=run.seconds)
+        provider = provider_account(journal, lane.name, lane.events, FAULTS[self._scenario.cluster].secrets)
+        measured = Measured(assessment=assessment, writes=tuple(writes), error_rate=rates, seconds=run.seconds, provider=provider)
         if lane.name == "naive":
             return naive_report(read_notes(lane.events), measured)
         return backstop_report(list(read_events(lane.events)), measured, lane.events)
@@ -179,11 +198,16 @@ class Drill:
     def _keep_assessment(self, lane: Lane, assessment: Assessment) -> None:
         (lane.record / "harm.json").write_text(json.dumps(asdict(assessment), indent=2) + "\n", encoding="utf-8")
 
-    async def _keep_journal(self, url: str) -> None:
-        """What the emulator was asked and what it said, beside the agents' own accounts of it."""
-        with contextlib.suppress(ClientError, TimeoutError):
+    async def _journal(self, url: str) -> Journal:
+        """What the emulator was asked and what it said, by its own account, kept beside the agents'. None if it cannot be had."""
+        try:
             async with ClientSession() as session, session.get(url.removesuffix("/v1") + "/journal") as answer:
-                (self._record / "emulator.json").write_bytes(await answer.read())
+                said = await answer.read()
+            (self._record / "emulator.json").write_bytes(said)
+            requests: list[dict[str, Any]] = json.loads(said)["requests"]
+        except (ClientError, TimeoutError, ValueError, LookupError):
+            return None
+        return requests
 
     async def _stop(self, emulator: Child | None) -> None:
         for task in self._tasks:
@@ -217,12 +241,17 @@ class Drill:
 
 
 async def hold(
-    scenario: Scenario, seed: int, lanes: Sequence[LaneName], record: Path, listen: Listener = lambda _: None
+    scenario: Scenario,
+    seed: int,
+    lanes: Sequence[LaneName],
+    record: Path,
+    listen: Listener = lambda _: None,
+    live: Live | None = None,
 ) -> DrillReport:
     """Holds one drill and cleans up after it. Raises UsageError with nothing started, BackstopError if it could not be held."""
     kept = prepare_record(record)
     with occupied(socket="b/1.sock") as scratch:
-        return await Drill(scenario, seed, lanes, record=kept, scratch=scratch, listen=listen).run()
+        return await Drill(scenario, seed, lanes, record=kept, scratch=scratch, listen=listen, live=live).run()
 
 
 async def _together(*works: Coroutine[Any, Any, Any]) -> None:

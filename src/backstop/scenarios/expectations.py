@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from backstop.records import OutcomeKind
 from backstop.scenarios.base import Ending, Expectation
+from backstop.scenarios.model_scripts import PRIMARY
 
 RECOVERED = 0.01
 """The highest error rate that counts as recovered."""
@@ -20,6 +21,28 @@ EXPECTATIONS: dict[str, Expectation] = {
     ),
     "failed-over-and-resolved": Expectation(
         endings=(Ending(OutcomeKind.RESOLVED),), writes=1, fired=frozenset({"fallback"}), error_rate_end=RECOVERED
+    ),
+    "limited-and-resolved": Expectation(
+        endings=(Ending(OutcomeKind.RESOLVED),),
+        writes=1,
+        fired=frozenset({"rate_limit", "fallback"}),
+        error_rate_end=RECOVERED,
+        unasked=frozenset({PRIMARY}),
+    ),
+    "left-in-time-and-resolved": Expectation(
+        endings=(Ending(OutcomeKind.RESOLVED),), writes=1, fired=frozenset({"deadline", "fallback"}), error_rate_end=RECOVERED
+    ),
+    "unreadable-and-resolved": Expectation(
+        endings=(Ending(OutcomeKind.RESOLVED),), writes=1, fired=frozenset({"extraction", "fallback"}), error_rate_end=RECOVERED
+    ),
+    "capped-and-escalated": Expectation(
+        endings=(Ending(OutcomeKind.ESCALATED),), writes=0, fired=frozenset({"loop_cap", "budget"})
+    ),
+    "proposed-and-escalated": Expectation(
+        endings=(Ending(OutcomeKind.ESCALATED),), writes=0, fired=frozenset({"fallback", "approval"}), proposes=True
+    ),
+    "redacted-and-resolved": Expectation(
+        endings=(Ending(OutcomeKind.RESOLVED),), writes=1, fired=frozenset({"redaction"}), error_rate_end=RECOVERED
     ),
     "breaker-trips": Expectation(
         endings=(Ending(OutcomeKind.ESCALATED), Ending(OutcomeKind.ESCALATED, model_calls=0)),

@@ -58,7 +58,7 @@ class Lane:
         await self.kube.__aenter__()
         await self._start_proxy(state)
 
-    async def start_agent(self, models_url: str) -> None:
+    async def start_agent(self, models_url: str, settings: dict[str, Any]) -> None:
         """The agent, warmed up: it only waits for an alert. Its budgets and cooldowns start fresh."""
         self._agents += 1
         home = self._scratch / f"agent-{self._agents}"
@@ -74,7 +74,7 @@ class Lane:
             "record": str(self.events),
             "state": str(home),
             "seed": self.seed,
-            "settings": {},
+            "settings": settings,
         }
         file = home / "config.json"
         file.write_text(json.dumps(config), encoding="utf-8")
@@ -112,12 +112,14 @@ class Lane:
         """Moves the agent's clock."""
         await self.agent.tell({"advance": seconds})
 
-    async def work(self, alert: Alert) -> dict[str, Any] | None:
-        """Hands the agent an alert; how it says the incident ended, or None if it died of it."""
+    async def work(self, alert: Alert, patience: float | None = None) -> dict[str, Any] | None:
+        """Hands the agent an alert; how it says the incident ended, or None if it died of it, or was not done within `patience`
+        seconds."""
+        patience = CLOSE_SECONDS if patience is None else patience
         await self.agent.tell_bytes(b'{"alert":' + alert.model_dump_json().encode() + b"}\n")
         try:
-            async with asyncio.timeout(CLOSE_SECONDS):
-                while "closed" not in (message := await self.agent.read(CLOSE_SECONDS)):
+            async with asyncio.timeout(patience):
+                while "closed" not in (message := await self.agent.read(patience)):
                     pass
         except (ChildGone, TimeoutError):
             return None

@@ -7,10 +7,17 @@ from typing import Final
 
 from backstop.errors import NotFoundError
 from backstop.scenarios import (
+    all_models_down,
     cascading_failure,
     clean_signal,
+    cost_blowup,
     hallucinated_diagnosis,
+    malformed_output,
     model_failover,
+    provider_outage,
+    rate_limit,
+    secret_in_logs,
+    slow_model,
     tool_failure,
     tool_failure_lost_reply,
 )
@@ -25,6 +32,13 @@ SCENARIOS: Final[dict[str, Scenario]] = {
         tool_failure,
         tool_failure_lost_reply,
         model_failover,
+        rate_limit,
+        provider_outage,
+        slow_model,
+        malformed_output,
+        cost_blowup,
+        all_models_down,
+        secret_in_logs,
     )
 }
 

@@ -13,6 +13,7 @@ from backstop.events import (
     Diagnosed,
     EvidenceGathered,
     IntentRecorded,
+    LookedUp,
     Measured,
     ModelCalled,
     Rerouted,
@@ -69,6 +70,9 @@ class BackstopTeller:
                 )
             case VerdictReached():
                 return _verdict(body)
+            case LookedUp(tool=tool, arguments=arguments, outcome=outcome):
+                said = f"looks closer: {tool} {arguments[:80]} ({outcome})"
+                return Line(said, "plain" if outcome == "answered" else "warn", stage="evidence", light="plain")
         return self._tell_acts(body)
 
     def _tell_acts(self, body: AnyBody) -> Line | None:

@@ -1,44 +1,28 @@
-"""Fakes for tests of whoever builds on Backstop: a cluster, an executor and models, in memory, with nothing patched.
-
-    clock = ManualClock()
-    cluster = FakeCluster(clock, failing_images={"demo/web:1.2-errors"})
-    cluster.deploy("checkout", "demo/web:1.0", replicas=3)
-    cluster.release("checkout", "demo/web:1.2-errors")
-    models = ScriptedModels([diagnosis_of_a_test])
-    outcome = await Incident(tools(cluster, FakeExecutor(cluster, DEFAULT, clock), models, ...), alert).run()
-
-Rollouts of the fake cluster are over at once, unless `stuck` says otherwise. Times come from the clock that is handed in.
-"""
+"""A cluster of one namespace in memory. Rollouts are over at once, unless `stuck` says otherwise."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 from backstop.clock import Clock
-from backstop.cluster.objects import ACTION_ID
 from backstop.cluster.state import target_state, workload_health
-from backstop.cluster.writes import change_for, stamped_at, written
-from backstop.errors import BackstopError, ClusterConflict, ClusterRefused, ExecutorError
-from backstop.policy import Context, Policy, decide
-from backstop.ports import ContainerLog, Look, Probe, Proposal
+from backstop.errors import BackstopError, ClusterRefused
+from backstop.ports import ContainerLog, Look, Probe
 from backstop.records import (
     Alert,
-    Check,
-    Diagnosis,
-    Evidence,
+    Describe,
+    EventsAbout,
     Health,
-    Intent,
-    ModelCall,
-    NoAction,
+    Inspection,
+    Logs,
     ObjectRef,
+    ProbeService,
     ServiceHealth,
     TargetState,
-    Verdict,
     WorkloadRef,
-    Write,
 )
 
 Json = dict[str, Any]
@@ -64,6 +48,8 @@ class FakeCluster:
     unknown: tuple[str, ...] = ()
     reads: list[str] = field(default_factory=list)
     before_observe: list[Callable[[], None]] = field(default_factory=list)  # each is called once, before one `observe`
+    inspections: dict[str, Inspection] = field(default_factory=dict)  # by the name of the query's class: Describe, Logs, …
+    log_lines: dict[str, tuple[str, ...]] = field(default_factory=dict)  # by workload, behind what its containers log anyway
     _workloads: dict[str, _Workload] = field(default_factory=dict)
     _version: int = 100
 
@@ -154,6 +140,14 @@ class FakeCluster:
         probes = tuple(self._probe(name, name in failing) for name in self._workloads)
         return Look(namespace=NAMESPACE, objects=tuple(objects), logs=logs, probes=probes, omissions=())
 
+    async def inspect(self, namespace: str, query: Describe | Logs | EventsAbout | ProbeService) -> Inspection:
+        """What `inspections` holds for a query, else that it is not there."""
+        self._read("inspect")
+        found = self.inspections.get(type(query).__name__)
+        if found is None:
+            raise ClusterRefused(f"there is nothing to see of that in {namespace}", status=404, reason="NotFound")
+        return found
+
     async def observe(self, target: WorkloadRef) -> TargetState:
         if self.before_observe:
             self.before_observe.pop(0)()
@@ -226,146 +220,11 @@ class FakeCluster:
         failing = self.image(name) in self.failing_images
         said = "ERROR cannot render the page: template is missing" if failing else "INFO serving"
         ref = ObjectRef(kind="Pod", namespace=NAMESPACE, name=pod["metadata"]["name"])
-        return ContainerLog(pod=ref, container="app", previous=False, lines=(f"{self._stamp()} {said}",))
+        lines = (said, *self.log_lines.get(name, ()))
+        return ContainerLog(pod=ref, container="app", previous=False, lines=tuple(f"{self._stamp()} {line}" for line in lines))
 
     def _probe(self, name: str, failing: bool) -> Probe:  # noqa: FBT001
         return Probe(service=name, path="/", status=500 if failing else 200, body="error" if failing else "ok")
-
-
-@dataclass
-class FakeExecutor:
-    """The `ExecutorPort`. It re-decides by its policy. `failures` are taken one by one: each call of `apply` meets the next.
-
-    An error is raised before anything is written; `LOST` writes first and then raises what it holds."""
-
-    cluster: FakeCluster
-    policy: Policy
-    clock: Clock
-    failures: list[BackstopError | Lost | None] = field(default_factory=list)
-    gone: bool = False
-    undo_error: BackstopError | Lost | None = None  # of every `undo`
-    rehearsed: list[Intent] = field(default_factory=list)
-    applied: list[Intent] = field(default_factory=list)
-    undone: list[str] = field(default_factory=list)
-    _before: dict[str, tuple[Intent, Json]] = field(default_factory=dict)
-
-    async def rehearse(self, intent: Intent) -> Verdict:
-        self._alive()
-        self.rehearsed.append(intent)
-        state = await self.cluster.observe(_target(intent))
-        fresh = Check(rule="X-FRESH", passed=state.resource_version == intent.resource_version, reason="as it was read, or not")
-        return Verdict(stage="executor", checks=(fresh, *self._decide(intent, state).checks))
-
-    async def apply(self, intent: Intent) -> Write:
-        self._alive()
-        failure = self.failures.pop(0) if self.failures else None
-        if isinstance(failure, BackstopError):
-            raise failure
-        write = await self._make(intent)
-        if isinstance(failure, Lost):
-            raise failure.error
-        return write
-
-    async def undo(self, action_id: str) -> Write:
-        self._alive()
-        if isinstance(self.undo_error, BackstopError):
-            raise self.undo_error
-        intent, spec = self._before[action_id]
-        name = _target(intent).name
-        self.cluster.change(name, spec, {ACTION_ID: f"{action_id}-undo"})
-        self.undone.append(action_id)
-        if isinstance(self.undo_error, Lost):
-            raise self.undo_error.error
-        state = await self.cluster.observe(_target(intent))
-        return _write(f"{action_id}-undo", "undo", state, intent.after, intent.before)
-
-    async def _make(self, intent: Intent) -> Write:
-        target = _target(intent)
-        state = await self.cluster.observe(target)
-        if (state.uid, state.resource_version) != (intent.target_uid, intent.resource_version):
-            same = state.generation == intent.generation
-            raise ClusterConflict("it was changed", status=409, reason="StatusChanged" if same else "SpecChanged")
-        if not self._decide(intent, state).passed:
-            raise ExecutorError("the executor refuses", unchanged="nothing was written")
-        change = change_for(intent.action, state, at=stamped_at(intent.after))
-        spec = self.cluster.deployment(target.name)["spec"]
-        self._before[intent.action_id] = (intent, spec)
-        self.cluster.change(target.name, written(spec, change.patch), {ACTION_ID: intent.action_id})
-        self.applied.append(intent)
-        return _write(intent.action_id, _verb(intent), await self.cluster.observe(target), intent.before, intent.after)
-
-    def _decide(self, intent: Intent, state: TargetState) -> Verdict:
-        context = Context(now=self.clock.now(), action_id=intent.action_id, recent=())
-        return decide(intent.action, state, self.policy, context, stage="executor")
-
-    def _alive(self) -> None:
-        if self.gone:
-            raise ExecutorError("the executor cannot be reached", unchanged="nothing was written")
-
-
-@dataclass(frozen=True)
-class Lost:
-    """The write is made, and then this is raised in place of an answer."""
-
-    error: BackstopError
-
-
-Answer = Diagnosis | BackstopError | Callable[[Evidence], Diagnosis]
-Opinion = bool | Verdict | Callable[[Proposal], bool]
-
-
-@dataclass
-class ScriptedModels:
-    """The `ModelPort`. Each `diagnose` takes the next answer, the last one stays; `judge` says `opinion` of everything."""
-
-    answers: Sequence[Answer]
-    opinion: Opinion = True
-    on_call: Callable[[ModelCall], None] = lambda _call: None
-    asked: int = 0
-    judged: int = 0
-    told: list[tuple[str, ...]] = field(default_factory=list)  # why earlier proposals were rejected, call by call
-
-    async def diagnose(self, evidence: Evidence, *, attempt: int, rejected: tuple[str, ...]) -> Proposal:
-        answer = self.answers[min(self.asked, len(self.answers) - 1)]
-        self.asked += 1
-        self.told.append(rejected)
-        if isinstance(answer, BackstopError):
-            raise answer
-        diagnosis = answer if isinstance(answer, Diagnosis) else answer(evidence)
-        self.on_call(model_call(f"model-{attempt}"))
-        return Proposal(diagnosis=diagnosis, model=f"model-{attempt}", family="fake")
-
-    async def judge(self, proposal: Proposal, evidence: Evidence) -> Verdict:  # noqa: ARG002  the port's signature
-        self.judged += 1
-        if isinstance(self.opinion, Verdict):
-            return self.opinion
-        passed = self.opinion if isinstance(self.opinion, bool) else self.opinion(proposal)
-        return Verdict(stage="judge", checks=(Check(rule="J-CLAIM-1", passed=passed, reason="scripted"),))
-
-
-def model_call(model: str, outcome: str = "ok") -> ModelCall:
-    """A call as the chain would report it."""
-    return ModelCall(
-        model=model, role="diagnose", source="emulated", outcome=outcome, seconds=0.0, input_tokens=0, output_tokens=0,
-        cost_usd=0.0, reply_sha256=None, detail="",
-    )  # fmt: skip
-
-
-def _target(intent: Intent) -> WorkloadRef:
-    if isinstance(intent.action, NoAction):
-        raise ExecutorError("there is nothing to write", unchanged="nothing was written")
-    return intent.action.target
-
-
-def _verb(intent: Intent) -> str:
-    return intent.action.verb
-
-
-def _write(action_id: str, verb: str, state: TargetState, before: Json, after: Json) -> Write:
-    return Write(
-        action_id=action_id, verb=verb, target=state.ref, before=before, after=after, allowed_by=("A-SCOPE",),
-        audit_id=f"audit-{action_id}", resource_version=state.resource_version,
-    )  # fmt: skip
 
 
 def _owner(kind: str, name: str, uid: str) -> Json:

@@ -1,0 +1,83 @@
+"""The meter that every call to a model runs through, whoever makes it: loop cap, price, rate limit, budget, deadline, span.
+
+In this order, and each fails closed. The call is made only if all let it; afterwards it is settled at what it cost, or at what was
+reserved if that is not known.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import Final
+
+from backstop.models.asking import Attempt, Question, Reply
+from backstop.models.budget import Budget, BudgetSpent, Reservation
+from backstop.models.hop import Hop
+from backstop.models.limits import Limits
+from backstop.models.outcomes import OUTCOMES, HopFailed, Outcome
+from backstop.models.telemetry import Spans
+
+_REMEMBERED_INCIDENTS: Final = 4096
+
+
+@dataclass
+class Meter:
+    """Shared by all incidents of a process."""
+
+    limits: Limits
+    budget: Budget
+    max_calls_per_incident: int
+    spans: Spans
+
+    def __post_init__(self) -> None:
+        self._calls: OrderedDict[str, int] = OrderedDict()
+
+    async def ask(self, incident: str, hop: Hop, question: Question, seconds: float, attempt: Attempt) -> Reply:
+        """One call, measured into `attempt`. Raises `HopFailed`."""
+        tokens = question.likely_tokens()
+        try:
+            held = self._admit(incident, hop, question, tokens)
+        except HopFailed as refusal:
+            attempt.failed(refusal)
+            attempt.cost_usd = 0.0
+            raise
+        try:
+            with self.spans.chat(hop.spec, question, attempt) as told:
+                reply = await hop.ask(question, seconds, attempt)
+                told(reply)
+            return reply
+        finally:
+            self.limits.settle(hop.spec.id, tokens, attempt.input_tokens + attempt.output_tokens)
+            self._settle(held, attempt)
+
+    def _admit(self, incident: str, hop: Hop, question: Question, tokens: int) -> Reservation:
+        if self._calls.get(incident, 0) >= self.max_calls_per_incident:
+            raise HopFailed("call_cap", f"the incident has asked models {self.max_calls_per_incident} times, which is its cap")
+        worst = hop.spec.price.usd(question.most_tokens(), question.max_output_tokens)
+        if worst is None:
+            raise HopFailed("unpriced", f'what it costs is not known: set its price under [models."{hop.spec.id}"]')
+        if used_up := self.limits.admit(hop.spec.id, tokens):
+            raise HopFailed("throttled", f"{used_up} is used up")
+        try:
+            held = self.budget.reserve(incident, hop.spec.id, worst)
+        except BudgetSpent as spent:
+            self.limits.settle(hop.spec.id, tokens, 0)
+            raise HopFailed("over_budget", str(spent)) from spent
+        self._count(incident)
+        return held
+
+    def _count(self, incident: str) -> None:
+        self._calls[incident] = self._calls.get(incident, 0) + 1
+        self._calls.move_to_end(incident)
+        while len(self._calls) > _REMEMBERED_INCIDENTS:
+            self._calls.popitem(last=False)
+
+    def _settle(self, held: Reservation, attempt: Attempt) -> None:
+        """The provider's count of tokens decides; without one, whatever may have been billed has cost what was reserved."""
+        follows = OUTCOMES.get(attempt.outcome, Outcome())
+        if attempt.input_tokens or attempt.output_tokens:
+            cost = attempt.spec.price.usd(attempt.input_tokens, attempt.output_tokens)
+        else:
+            cost = None if follows.billed else 0.0
+        attempt.cost_is_estimate = cost is None
+        attempt.cost_usd = self.budget.settle(held, cost)

@@ -1,0 +1,64 @@
+"""OpenTelemetry spans of model calls, by the GenAI semantic conventions. Without an SDK they cost next to nothing and go nowhere.
+
+chat {model}     gen_ai.operation.name, gen_ai.provider.name, gen_ai.request.model, gen_ai.request.max_tokens,
+                 gen_ai.usage.input_tokens, gen_ai.usage.output_tokens, error.type (our outcome word),
+                 backstop.role, backstop.source
+content          gen_ai.input.messages, gen_ai.output.messages: only if asked for, since evidence is somebody's
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Final
+
+from opentelemetry import trace
+from opentelemetry.trace import SpanKind, StatusCode, TracerProvider
+
+from backstop.models.asking import Attempt, Question, Reply
+from backstop.models.catalog import ModelSpec
+
+_PROVIDERS: Final = {"bedrock": "aws.bedrock"}
+"""Where the conventions' name of a provider is not ours."""
+
+
+@dataclass(frozen=True)
+class Spans:
+    """Makes the spans of one process. `provider` is the global one unless somebody hands in another."""
+
+    content: bool = False
+    provider: TracerProvider | None = None
+
+    @contextmanager
+    def chat(self, spec: ModelSpec, question: Question, attempt: Attempt) -> Iterator[Callable[[Reply], None]]:
+        """A span around one call. What it yields is told of the reply. The attempt is read when the call has ended."""
+        tracer = trace.get_tracer("backstop.models", tracer_provider=self.provider)
+        with tracer.start_as_current_span(
+            f"chat {spec.wire}", kind=SpanKind.CLIENT, record_exception=False, set_status_on_exception=False
+        ) as span:
+            span.set_attribute("gen_ai.operation.name", "chat")
+            span.set_attribute("gen_ai.provider.name", _PROVIDERS.get(spec.provider, spec.provider))
+            span.set_attribute("gen_ai.request.model", spec.wire)
+            span.set_attribute("gen_ai.request.max_tokens", question.max_output_tokens)
+            span.set_attribute("backstop.role", question.role)
+
+            def told(reply: Reply) -> None:
+                if self.content:
+                    span.set_attribute("gen_ai.input.messages", _messages(("system", question.system), ("user", question.user)))
+                    span.set_attribute("gen_ai.output.messages", _messages(*(("assistant", text) for text in reply.contents)))
+
+            try:
+                yield told
+            finally:
+                span.set_attribute("backstop.source", attempt.source)
+                span.set_attribute("gen_ai.usage.input_tokens", attempt.input_tokens)
+                span.set_attribute("gen_ai.usage.output_tokens", attempt.output_tokens)
+                if attempt.outcome != "ok":
+                    span.set_attribute("error.type", attempt.outcome)
+                    span.set_status(StatusCode.ERROR, attempt.outcome)
+
+
+def _messages(*said: tuple[str, str]) -> str:
+    return json.dumps([{"role": role, "parts": [{"type": "text", "content": text}]} for role, text in said], ensure_ascii=False)

@@ -1,0 +1,129 @@
+"""From evidence to a diagnosis that may be acted on: asks the models, lets them look closer, and puts each answer before the
+quality gate and the judge, until one passes or nobody is left to ask. With `incident` and `remedy` the only modules that
+await effects.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from backstop.breaker import Cause
+from backstop.errors import ModelError
+from backstop.events import LookedUp, Rerouted
+from backstop.pipeline.diagnosis import defenses_of, refused_replies, rejection
+from backstop.pipeline.investigation import Bounds, Investigation, Lookup
+from backstop.pipeline.quality_gate import NOTHING_TO_JUDGE, check_quality
+from backstop.pipeline.session import Session
+from backstop.ports import Proposal
+from backstop.records import Diagnosis, Evidence, Health, ModelCall, Verdict, action_key
+from backstop.redaction import Redactor
+
+
+@dataclass(frozen=True)
+class Grounded:
+    """A diagnosis that passed the quality gate and the judge, and what it rests on. `by_rules`: no model proposed it and no judge
+    saw it, so that a person has to approve."""
+
+    diagnosis: Diagnosis
+    evidence: Evidence
+    baseline: Health
+    attempt: int
+    by_rules: bool
+
+
+@dataclass
+class Grounding:
+    """The asking of one incident."""
+
+    session: Session
+    redactor: Redactor
+    _rejected: list[str] = field(default_factory=list)
+
+    async def of(self, evidence: Evidence, measuring: asyncio.Future[Health]) -> Grounded:
+        """Raises Stop if no diagnosis is grounded. `measuring` is how all is, measured while the models think."""
+        investigation = self._investigation(evidence)
+        reroutes = self.session.tools.settings.max_reroutes
+        for attempt in range(reroutes + 1):
+            proposal = await self._diagnose(investigation, attempt)
+            known = investigation.evidence
+            self.session.journal.story.evidence = known
+            if await self._grounded(proposal, known, attempt):
+                return Grounded(proposal.diagnosis, known, await measuring, attempt, proposal.by_rules)
+            if proposal.by_rules:
+                raise self.session.escalation(f"no model answered, and what the rules say is not grounded: {self._rejected[-1]}")
+            if attempt < reroutes:
+                self.session.journal.emit(Rerouted(attempt=attempt + 1, reason=self._rejected[-1]))
+        self.session.journal.fire("loop_cap", f"{reroutes} re-routes brought no grounded diagnosis")
+        raise self.session.escalation(f"{reroutes} re-routes brought no grounded diagnosis")
+
+    def _investigation(self, evidence: Evidence) -> Investigation:
+        tools, settings = self.session.tools, self.session.tools.settings
+        return Investigation(
+            cluster=tools.cluster,
+            clock=tools.clock,
+            start=evidence,
+            bounds=Bounds(settings.max_lookups_per_incident, settings.lookups_deadline_seconds, settings.lookups_max_bytes),
+            redact=self.redactor.redact,
+            on_lookup=self._looked_up,
+        )
+
+    def _looked_up(self, lookup: Lookup) -> None:
+        self.session.journal.emit(LookedUp(**dict(lookup)))
+        if lookup.outcome == "repeated":
+            self.session.journal.fire("loop_cap", f"{lookup.tool} {lookup.arguments} was asked before")
+        elif lookup.outcome == "failed":
+            self.session.journal.fire("tool_guard", f"a look-up failed: {lookup.detail}")
+        self.session.tell_redactions(self.redactor)
+
+    async def _diagnose(self, investigation: Investigation, attempt: int) -> Proposal:
+        journal, rejected = self.session.journal, tuple(self._rejected)
+        calls = len(journal.story.calls)
+        try:
+            proposal = await self.session.tools.models.diagnose(
+                investigation.evidence, attempt=attempt, rejected=rejected, investigation=investigation
+            )
+        except ModelError as error:
+            self._tell_defenses(journal.story.calls[calls:])
+            raise self.session.escalation(str(error)) from error
+        self._tell_defenses(journal.story.calls[calls:])
+        journal.diagnosed(attempt, proposal)
+        return proposal
+
+    def _tell_defenses(self, made: Sequence[ModelCall]) -> None:
+        if unreadable := refused_replies(made):
+            self.session.journal.fire("extraction", unreadable)
+        for defense, reason in defenses_of(made):
+            self.session.journal.fire(defense, reason)
+
+    async def _grounded(self, proposal: Proposal, evidence: Evidence, attempt: int) -> bool:
+        """The rules' word and the judge's, both on record, unless there is nothing that a judge could be shown, or no model."""
+        journal, tools = self.session.journal, self.session.tools
+        diagnosis, key = proposal.diagnosis, action_key(proposal.diagnosis.action)
+        max_age = tools.settings.evidence_max_age_seconds
+        quality = check_quality(diagnosis, evidence, now=tools.clock.now(), max_age_seconds=max_age, by_rules=proposal.by_rules)
+        journal.verdict(attempt, key, quality)
+        if not quality.passed:
+            journal.fire("quality_gate", ", ".join(quality.failed_rules))
+        verdicts = [quality]
+        if NOTHING_TO_JUDGE not in quality.failed_rules and not proposal.by_rules:
+            judged = await self._judged(proposal, evidence)
+            journal.verdict(attempt, key, judged)
+            verdicts.append(judged)
+        if len(verdicts) == (1 if proposal.by_rules else 2) and all(verdict.passed for verdict in verdicts):
+            return True
+        self._rejected.append(rejection(diagnosis, verdicts))
+        if not proposal.by_rules:
+            self.session.count_or_stop(Cause.REJECTED_DIAGNOSIS, self._rejected[-1])
+        return False
+
+    async def _judged(self, proposal: Proposal, evidence: Evidence) -> Verdict:
+        journal = self.session.journal
+        calls = len(journal.story.calls)
+        judged = await self.session.tools.models.judge(proposal, evidence)
+        for defense, reason in defenses_of(journal.story.calls[calls:]):
+            journal.fire(defense, reason)
+        if not judged.passed:
+            journal.fire("judge", ", ".join(judged.failed_rules) or "it said nothing")
+        return judged

@@ -1,0 +1,195 @@
+"""The bounded investigation of one incident: what a diagnoser asks to see, looked up read-only and handed back as facts.
+
+Each look-up is caught on its own, and what went wrong is what the model is told. The same question twice is refused, and so is
+everything behind the caps of number, time and bytes. What is found is redacted, gets fact ids behind those of the evidence, and is
+quoted and checked like every other fact; it is never a symptom by itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+from pydantic import TypeAdapter, ValidationError
+
+from backstop.clock import Clock
+from backstop.errors import ClusterError
+from backstop.pipeline.describe import template_changes
+from backstop.pipeline.redact import FAILURES
+from backstop.ports import ClusterPort, Tooling
+from backstop.records import (
+    Describe,
+    DiffRevisions,
+    EventsAbout,
+    Evidence,
+    Fact,
+    FactKind,
+    Inspection,
+    Logs,
+    ProbeService,
+    Query,
+    Record,
+    TargetState,
+    WorkloadRef,
+)
+
+_LINE: Final = 2000  # what a quote may hold
+_TOOLS: Final[dict[str, tuple[type[Query], str]]] = {
+    "describe": (Describe, "One object of the incident's namespace, with its spec and status."),
+    "logs": (Logs, "The last 200 lines of one container, or of its previous run."),
+    "events": (EventsAbout, "The Kubernetes Events about one object, by its name."),
+    "diff_revisions": (DiffRevisions, "What changed in a Deployment's pod template from one revision to another."),
+    "probe": (ProbeService, "One GET to a Service: path / or one that its pods' probes declare."),
+}
+
+TOOLS: Final = tuple(
+    Tooling(name=name, description=says, parameters=TypeAdapter(query).json_schema()) for name, (query, says) in _TOOLS.items()
+)
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """How far an investigation may go, per incident. `repeats`: whether the same question is answered again."""
+
+    count: int
+    seconds: float
+    max_bytes: int
+    repeats: bool = False
+
+
+class Lookup(Record):
+    """One look-up, for the record: what was asked, what came of it, and the fact if there is one."""
+
+    tool: str
+    arguments: str
+    outcome: str  # answered, repeated, refused (no such tool or arguments), failed (the cluster said no), exhausted, withheld
+    detail: str
+    fact: Fact | None
+
+
+class _NoAnswer(Exception):
+    """A look-up that comes to nothing, and why."""
+
+    def __init__(self, outcome: str, detail: str) -> None:
+        super().__init__(detail)
+        self.outcome = outcome
+        self.detail = detail
+
+
+@dataclass
+class Investigation:
+    """The `InvestigationPort` of one incident. `redact` passes each text; `on_lookup` is told of every look-up."""
+
+    cluster: ClusterPort
+    clock: Clock
+    start: Evidence
+    bounds: Bounds
+    redact: Callable[[str], str]
+    on_lookup: Callable[[Lookup], None]
+    tools: tuple[Tooling, ...] = TOOLS
+    _facts: list[Fact] = field(default_factory=list)
+    _asked: set[str] = field(default_factory=set)
+    _count: int = 0
+    _seconds: float = 0.0
+    _bytes: int = 0
+
+    @property
+    def evidence(self) -> Evidence:
+        return self.start.model_copy(update={"facts": (*self.start.facts, *self._facts)})
+
+    @property
+    def exhausted(self) -> bool:
+        bounds = self.bounds
+        return self._count >= bounds.count or self._seconds >= bounds.seconds or self._bytes >= bounds.max_bytes
+
+    async def look_up(self, tool: str, arguments: str) -> str:
+        started = self.clock.monotonic()
+        try:
+            lookup = await self._look_up(tool, arguments[:_LINE])
+        finally:
+            self._seconds += self.clock.monotonic() - started
+        self.on_lookup(lookup)
+        if lookup.fact is None:
+            return f"{lookup.outcome}: {lookup.detail}"
+        return json.dumps(lookup.fact.model_dump(mode="json"), ensure_ascii=False)
+
+    async def _look_up(self, tool: str, arguments: str) -> Lookup:
+        try:
+            fact = await self._answer(tool, self._query(tool, arguments))
+        except _NoAnswer as none:
+            return Lookup(tool=tool, arguments=arguments, outcome=none.outcome, detail=none.detail, fact=None)
+        self._facts.append(fact)
+        self._bytes += len(fact.text.encode())
+        return Lookup(tool=tool, arguments=arguments, outcome="answered", detail="", fact=fact)
+
+    def _query(self, tool: str, arguments: str) -> Query:
+        """What is asked, if it may be. Raises _NoAnswer."""
+        if self.exhausted:
+            raise _NoAnswer("exhausted", "nothing more is looked up in this incident; hand in the diagnosis")
+        self._count += 1
+        if tool not in _TOOLS:
+            raise _NoAnswer("refused", f"there is no tool {tool}; there are {', '.join(_TOOLS)}")
+        try:
+            query: Query = TypeAdapter(_TOOLS[tool][0]).validate_json(arguments or "{}")
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False)[0]
+            raise _NoAnswer("refused", f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}") from error
+        key = f"{tool} {query.model_dump_json()}"
+        if key in self._asked and not self.bounds.repeats:
+            raise _NoAnswer("repeated", "you asked exactly this before, and the answer stands above")
+        self._asked.add(key)
+        return query
+
+    async def _answer(self, tool: str, query: Query) -> Fact:
+        """Raises _NoAnswer."""
+        try:
+            async with asyncio.timeout(max(0.0, self.bounds.seconds - self._seconds)):
+                found = await self._find(query)
+        except TimeoutError as error:
+            what = f"it took longer than the {self.bounds.seconds:g} s that look-ups may take together"
+            raise _NoAnswer("failed", what) from error
+        except ClusterError as error:
+            raise _NoAnswer("failed", str(error)) from error
+        try:
+            return self._fact(tool, found)
+        except FAILURES as error:
+            raise _NoAnswer("withheld", f"what was found could not be redacted ({type(error).__name__})") from error
+
+    async def _find(self, query: Query) -> Inspection:
+        namespace = self.start.alert.target.namespace
+        if not isinstance(query, DiffRevisions):
+            return await self.cluster.inspect(namespace, query)
+        target = WorkloadRef(kind="Deployment", namespace=namespace, name=query.deployment)
+        state = await self.cluster.observe(target)
+        return Inspection(about=target.ref(), lines=_difference(state, query), cut=False)
+
+    def _fact(self, tool: str, found: Inspection) -> Fact:
+        """The last lines that fit into what is left. Redacted before it is cut. Raises what the redactor raises."""
+        lines = [line[:_LINE] for line in self.redact("\n".join(found.lines)).split("\n")]
+        kept, size, left = list[str](), 0, self.bounds.max_bytes - self._bytes
+        for line in reversed(lines):
+            size += len(line.encode()) + 1
+            if size > left:
+                break
+            kept.append(line)
+        return Fact(
+            id=f"E{len(self.start.facts) + len(self._facts) + 1}",
+            kind=FactKind.LOOKUP,
+            about=found.about,
+            time=self.clock.now(),
+            text="\n".join(reversed(kept)),
+            data={"tool": tool, "cut": found.cut or len(kept) < len(lines)},
+        )
+
+
+def _difference(state: TargetState, query: DiffRevisions) -> tuple[str, ...]:
+    by_number = {revision.number: revision for revision in state.revisions}
+    absent = [number for number in (query.from_revision, query.to_revision) if number not in by_number]
+    if absent:
+        known = ", ".join(str(number) for number in by_number)
+        raise ClusterError(f"{state.ref.key} has no revision {absent[0]}; it has {known}", status=404)
+    changes = template_changes(by_number[query.from_revision].template, by_number[query.to_revision].template)
+    return changes or ("the pod template is the same in both",)
