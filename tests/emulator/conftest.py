@@ -14,6 +14,9 @@ import pytest
 from backstop.emulator.scripts import parse_script
 from backstop.emulator.server import serve
 
+from .raw import WIRES, Heard, hear, question
+from .sdk import Clients, clients
+
 EVIDENCE = Path(__file__).parent / "evidence"
 SCENES = sorted(path.stem for path in EVIDENCE.glob("*.json"))
 
@@ -38,26 +41,75 @@ class Provider:
         async with self._session.post(f"{self.url}/chat/completions", json=body, headers=headers) as response:
             return response.status, {k.lower(): v for k, v in response.headers.items()}, await response.read()
 
+    async def hear(
+        self,
+        wire: str,
+        content: str = "hello",
+        *,
+        stream: bool = False,
+        lane: str = "backstop",
+        until: dict[str, Any] | None = None,
+    ) -> Heard:
+        """One reply of the model `m`, byte for byte: all of it, or what there is once the journal says so of it (`until`)."""
+        path, body = question(wire, content, stream=stream)
+        if until is None:
+            return await hear(self.url, path, body, lane=lane)
+        return await hear(self.url, path, body, lane=lane, until=self.when(**until))
+
     async def journal(self) -> list[dict[str, Any]]:
-        async with self._session.get(self.url.replace("/v1", "/journal")) as response:
-            requests: list[dict[str, Any]] = (await response.json())["requests"]
-            return requests
+        requests: list[dict[str, Any]] = (await self._journal(""))["requests"]
+        return requests
+
+    async def totals(self) -> list[dict[str, Any]]:
+        totals: list[dict[str, Any]] = (await self._journal("?totals=1"))["totals"]
+        return totals
+
+    async def when(self, **said: Any) -> dict[str, Any]:
+        """The journal's last entry, as soon as it says that."""
+        while True:
+            for last in (await self.journal())[-1:]:
+                if said.items() <= last.items():
+                    return last
+
+    async def _journal(self, query: str) -> Any:
+        async with self._session.get(self.url.replace("/v1", "/journal") + query) as response:
+            return await response.json()
 
 
-ProviderFor = Callable[[dict[str, Any]], Awaitable[Provider]]
+ProviderFor = Callable[..., Awaitable[Provider]]
 
 
 @pytest.fixture
 async def provider() -> AsyncIterator[ProviderFor]:
     async with AsyncExitStack() as stack:
 
-        async def build(script: dict[str, Any]) -> Provider:
-            runner, url = await serve(parse_script(script), 0)
+        async def build(script: dict[str, Any], **options: Any) -> Provider:
+            runner, url = await serve(parse_script(script), 0, **options)
             stack.push_async_callback(runner.cleanup)
             session = await stack.enter_async_context(aiohttp.ClientSession())
             return Provider(session, url)
 
         yield build
+
+
+ClientsFor = Callable[..., Awaitable[Clients]]
+
+
+@pytest.fixture
+async def sdk(provider: ProviderFor) -> AsyncIterator[ClientsFor]:
+    """`await sdk(behaviour, ...)`: the SDKs of a provider whose model `m` does that."""
+    async with AsyncExitStack() as stack:
+
+        async def build(*steps: Any, timeout: float = 30.0) -> Clients:
+            emulator = await provider({"models": {"m": list(steps)}} if steps else {})
+            return await stack.enter_async_context(clients(emulator.url, timeout=timeout))
+
+        yield build
+
+
+@pytest.fixture(params=WIRES)
+def wire(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
 
 
 def evidence_of(name: str) -> dict[str, Any]:

@@ -67,6 +67,7 @@ def second_turn(wire: str, *, calls: list[str], results: list[str]) -> tuple[str
     """A request in whose first turn the assistant made these calls, and to which the client now answers those."""
     path, body = question(wire, "hello")
     made: list[Any]
+    told: list[Any]
     if wire == "openai":
         made = [{"id": i, "type": "function", "function": {"name": "logs", "arguments": "{}"}} for i in calls]
         told = [{"role": "tool", "tool_call_id": i, "content": "quiet"} for i in results]

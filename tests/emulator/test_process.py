@@ -34,6 +34,18 @@ def test_it_says_where_it_is_and_ends_when_told(how: str, tmp_path: Path) -> Non
         assert process.wait(timeout=10) == 0
 
 
+@pytest.mark.parametrize(("options", "label"), [([], "emulated"), (["--unlabelled"], None)])
+def test_it_labels_its_replies_unless_it_plays_a_live_vendor(options: list[str], label: str | None) -> None:
+    with subprocess.Popen([*COMMAND, *options], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        url = json.loads(process.stdout.readline())["url"]
+        body = json.dumps({"model": "m", "messages": [{"role": "user", "content": "hello"}]}).encode()
+        with urllib.request.urlopen(f"{url}/chat/completions", data=body, timeout=10) as reply:
+            assert reply.headers["x-backstop-source"] == label
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=10) == 0
+
+
 def test_a_bad_script_or_port_is_one_sentence_and_exit_2(tmp_path: Path) -> None:
     script = tmp_path / "script.json"
     script.write_text('{"models": {"m": ["dance"]}}')

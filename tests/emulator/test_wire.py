@@ -93,6 +93,11 @@ async def test_what_is_not_a_chat_completion_is_a_bad_request(provider: Any) -> 
         {"models": {"m": [{"do": "drip", "of": "nonsense"}]}},
         {"models": {"m": [{"do": "competent", "source": "live"}]}},
         {"default": 7},
+        {"models": {"m": [{"do": "burn", "tokens": "many"}]}},
+        {"models": {"m": [{"do": "burn", "tokens": -1}]}},
+        {"models": {"m": [{"do": "burn", "tokens": True}]}},
+        {"models": {"m": [{"do": "http_429", "retry-after": 3}]}},
+        {"models": {"m": [{"do": "loop", "tool": "delete"}]}},
     ],
 )
 def test_a_script_that_cannot_be_played_is_one_sentence(script: Any) -> None:

@@ -60,7 +60,8 @@ class Transcript:
 
     def say(self, role: str, text: str) -> None:
         """One turn's text, of system, user or assistant."""
-        self._texts.append(text)
+        if text:
+            self._texts.append(text)
         if role == "user":
             self._of_user.append(text)
 

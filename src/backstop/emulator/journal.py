@@ -9,8 +9,8 @@ from typing import Any, Literal
 from backstop.emulator.asked import Role, WireName
 from backstop.emulator.behaviours import Source
 
-Ended = Literal["under_way", "sent", "closed", "reset", "client_left"]
-"""A reply is under way, or was sent to its planned end; we closed or reset the connection; or the client left first."""
+Ended = Literal["under_way", "waiting", "sent", "closed", "reset", "client_left"]
+"""A reply is under way, or waits as planned, or was sent to its end; we closed or reset the connection; the client left before."""
 
 
 @dataclass

@@ -172,7 +172,7 @@ async def _deliver(request: web.Request, played: Played, entry: Entry, headers: 
         if entry.ended == "under_way":
             entry.ended = "sent"
     finally:
-        if entry.ended == "under_way":
+        if entry.ended in {"under_way", "waiting"}:
             entry.ended = "client_left"
     return response
 
@@ -185,6 +185,7 @@ async def _take(step: Step, request: web.Request, response: web.StreamResponse, 
         case Move.HEAD:
             await response.prepare(request)
         case Move.HANG:
+            entry.ended = "waiting"
             await asyncio.Event().wait()  # until the client goes away, or the emulator ends
         case Move.CLOSE:
             entry.ended = "closed"
@@ -194,7 +195,9 @@ async def _take(step: Step, request: web.Request, response: web.StreamResponse, 
             transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_FOR_NOTHING)
             transport.abort()
         case Wait():
+            entry.ended = "waiting"
             await asyncio.sleep(step.seconds)
+            entry.ended = "under_way"
         case Write(surplus=True):  # aiohttp would hold back what is behind the announced end
             transport.write(step.data)
         case Write():
