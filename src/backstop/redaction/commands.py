@@ -1,0 +1,70 @@
+"""Secrets on command lines: `--db-password VALUE`, `-pVALUE`, `curl -u user:VALUE`, SQL, and settings without a separator."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Final
+
+from backstop.redaction.hits import Hit
+from backstop.redaction.keys import Holds, holds
+from backstop.redaction.values import bare, counts, harmless, quoted
+
+_FLAG: Final = re.compile(r"(?<![\w-])-{1,2}([A-Za-z][\w.-]{2,60}+)[ \t]{1,8}(?![-=:])")
+_PROSE: Final = re.compile(
+    r"(?:flag|option|argument|parameter|value|instead|deprecated|environment|variable|when|if|on|at|by|from|as|will|can)\b"
+)
+_TOOLS: Final = re.compile(
+    r"\b(?:(?P<mysql>mysql\w*|mariadb[\w-]*)|(?P<login>sshpass|mongo\w*|(?:docker|podman|registry)[ ]login)|(?P<openssl>openssl)"
+    r"|(?P<redis>(?:redis|valkey)-cli)|(?P<curl>curl|wget|http|https|xh)|(?P<ldap>ldap\w+))(?=[ \t])"
+)
+_OPTION: Final = {
+    "mysql": re.compile(r"(?<=\s)-p(?=\S)"),
+    "login": re.compile(r"(?<=\s)-p[ \t]?(?=\S)"),
+    "redis": re.compile(r"(?<=\s)-a[ \t]{1,4}"),
+    "curl": re.compile(r"""(?<=\s)(?:-u|--user|--proxy-user|-U|-a)[ \t=]{0,4}["']?[^\s:"']{0,128}:"""),
+    "ldap": re.compile(r"(?<=\s)-w[ \t]{1,4}"),
+    "openssl": re.compile(r"(?<=\s)-pass(?:in|out|word)?[ \t]{1,4}pass:"),
+}
+_SQL: Final = re.compile(
+    r"""(?:\b(?:password|passphrase|passwd)|\bidentified[ ](?:with[ ]\w{1,40}[ ])?by)[ \t]{1,8}(?:is[ \t]{1,4})?(?=\\{0,15}["'])""",
+    re.IGNORECASE,
+)
+_REDIS_AUTH: Final = re.compile(
+    r"""["']AUTH["'][ \t]{1,4}(?:["'][^"']{1,128}["'][ \t]{1,4})?(?=["'][^"']{1,1024}["'](?:[ \t]*$))""", re.IGNORECASE
+)
+_CONFIG: Final = re.compile(r"[ \t]*(?:ENV[ \t]+|ARG[ \t]+|export[ \t]+|set[ \t]+)?([\w.-]{1,80})[ \t]+(\S{1,4096})[ \t]*\r?$")
+_LITERAL: Final = re.compile(r"--from-literal[= ][\"']?[\w.-]{1,253}=")
+_NETRC: Final = re.compile(r"\blogin[ \t]+\S{1,200}[ \t]+password[ \t]+(?=\S)")
+_CONFIG_KEYS: Final = frozenset({"requirepass", "masterauth"})
+
+
+def find(line: str) -> Iterator[Hit]:
+    for flag in _FLAG.finditer(line):
+        if holds(flag[1]) in {Holds.SECRET, Holds.NUMBER_OR_SECRET} and not _PROSE.match(line, flag.end()):
+            yield from _value(line, flag.end())
+    for tool in _TOOLS.finditer(line):
+        name = tool.lastgroup or ""
+        if option := _OPTION[name].search(line, tool.end(), tool.end() + 400):
+            yield from _value(line, option.end())
+    for pattern in (_SQL, _REDIS_AUTH, _NETRC, _LITERAL):
+        for found in pattern.finditer(line):
+            yield from _value(line, found.end())
+    yield from _config(line)
+
+
+def _value(line: str, at: int) -> Iterator[Hit]:
+    value = quoted(line, at) or bare(line, at)
+    if value and not harmless(value.value) and not (counts(value.value) and len(value.value) < 3):
+        yield Hit(value.start, value.end, value.value)
+
+
+def _config(line: str) -> Iterator[Hit]:
+    """`requirepass VALUE` of redis, `ENV DB_PASSWORD VALUE` of a Dockerfile: a key and a value, and nothing else on the line."""
+    found = _CONFIG.match(line)
+    if found is None or harmless(found[2]):
+        return
+    key = found[1]
+    telling = key.lower() in _CONFIG_KEYS or "_" in key.strip("_")
+    if telling and holds(key) in {Holds.SECRET, Holds.NUMBER_OR_SECRET} and not counts(found[2]):
+        yield Hit(*found.span(2), found[2].strip("\"'"))

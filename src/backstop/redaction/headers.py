@@ -1,0 +1,84 @@
+"""Authorization and Cookie values, wherever they stand: a header line, a quoted argument, a field of a JSON object."""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Iterator
+from typing import Final
+
+from backstop.redaction.hits import Hit, only_placeholders
+from backstop.redaction.values import harmless
+
+_REGION: Final = re.compile(r"""[^"'`\r\n\]}]*+""")
+_ESCAPED_END: Final = re.compile(r"(?<!\\)\\++(?:[rn]|$)")
+_SCHEME: Final = re.compile(
+    r"[ \t]*(?:(?:Basic|Bearer|Token|ApiKey|Api-Key|Key|Negotiate|NTLM|GoogleLogin|SharedKey\w*|JWT|OAuth2?)[ \t]+(?!\w+=))?",
+    re.IGNORECASE,
+)
+_PARAMETERS: Final = re.compile(r"[ \t]*(?:Digest|AWS4-HMAC-SHA256|Signature|OAuth|Hawk|GNAP|DPoP|MAC)\b[ \t]", re.IGNORECASE)
+_CREDENTIAL: Final = re.compile(r"[^\s,;]++")
+_COOKIE: Final = re.compile(r"([^=;,\s]{1,200}+)=([^;\s]++)")
+_ATTRIBUTES: Final = frozenset({"path", "domain", "expires", "max-age", "samesite", "priority", "version"})
+_BARE: Final = re.compile(r"(?<![\w-])(?:(Bearer)|Basic)[ \t]{1,4}([A-Za-z0-9._~+/=-]{8,})", re.IGNORECASE)
+_WORD: Final = re.compile(r"[A-Za-z]?[a-z]+(?:[-/=][a-z]+)*=?\.?")
+_MODE: Final = re.compile(r"[A-Za-z]{1,12}(?:,[A-Za-z]{1,12})*")  # `authorization: RBAC`
+_PRINTABLE: Final = re.compile(r"[\x20-\x7e\xa0-\uffff]+")
+
+
+def region(line: str, at: int, end: int | None = None) -> tuple[int, int]:
+    """The span of a header's value: to `end` if that is known (it was quoted), else to a quote, a bracket or the line's end."""
+    if end is not None:
+        return at, end
+    found = _REGION.match(line, at + (line[at : at + 1] == "["))
+    start, stop = found.span() if found else (at, at)
+    escaped = _ESCAPED_END.search(line, start, stop)
+    return start, escaped.start() if escaped else stop
+
+
+def authorization(line: str, start: int, end: int) -> Iterator[Hit]:
+    """The credentials of an Authorization value; of a scheme with parameters (Digest, AWS4, …) all of them."""
+    if _PARAMETERS.match(line, start, end):
+        text = line[start:end].strip()
+        at = line.index(text, start)
+        scheme_end = at + len(text.split(None, 1)[0]) + 1
+        if not only_placeholders(line[scheme_end:end]):
+            yield Hit(scheme_end, at + len(text), line[scheme_end : at + len(text)])
+        return
+    scheme = _SCHEME.match(line, start, end)
+    found = _CREDENTIAL.match(line, scheme.end() if scheme else start, end)
+    if found and not harmless(found.group()) and ((scheme and scheme.group()) or _MODE.fullmatch(found.group()) is None):
+        yield Hit(*found.span(), password_of_pair(found.group()) or found.group())
+
+
+def cookies(line: str, start: int, end: int) -> Iterator[Hit]:
+    """The value of each cookie; the attributes of Set-Cookie stay."""
+    for found in _COOKIE.finditer(line, start, end):
+        if found[1].lower() not in _ATTRIBUTES and not harmless(found[2]):
+            yield Hit(*found.span(2), found[2])
+
+
+def find(line: str) -> Iterator[Hit]:
+    """`Bearer …` and `Basic …` without the header's name."""
+    for found in _BARE.finditer(line):
+        value = found[2]
+        if (found[1] and _WORD.fullmatch(value) is None and not value.lower().startswith("realm=")) or password_of_pair(value):
+            yield Hit(*found.span(2), password_of_pair(value) or value)
+
+
+def password_of_pair(text: str) -> str | None:
+    """The password of a base64-encoded `user:password`; None if `text` is something else."""
+    decoded = decoded_text(text)
+    return decoded.partition(":")[2] or None if decoded and ":" in decoded else None
+
+
+def decoded_text(text: str) -> str | None:
+    """What `text` decodes to, if it is base64 of printable text; white space around that is taken off."""
+    if len(text) < 4:
+        return None
+    padded = text + "=" * (-len(text) % 4)
+    try:
+        decoded = base64.b64decode(padded, altchars=b"-_" if set("-_") & set(text) else None, validate=True).decode().strip()
+    except ValueError:
+        return None
+    return decoded if _PRINTABLE.fullmatch(decoded.replace("\n", " ")) else None

@@ -1,0 +1,138 @@
+"""The redactor of one incident."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Final, TypeVar
+
+from pydantic import JsonValue
+
+from backstop.errors import InvariantError
+from backstop.redaction import blocks, commands, headers, manifests, markup, pairs, pem, personal, structured, tokens, urls
+from backstop.redaction.hits import Hit, replaced
+from backstop.redaction.taint import Taint
+
+S = TypeVar("S")
+T = TypeVar("T")
+
+_WHOLE: Final[tuple[Callable[[str], Iterable[Hit]], ...]] = (manifests.find, pem.find, blocks.find)
+"""Layers that read several lines at once."""
+_LINE: Final[tuple[Callable[[str], Iterable[Hit]], ...]] = (
+    tokens.find, headers.find, urls.find, pairs.find, markup.find, commands.find, personal.find,
+)  # fmt: skip
+"""Layers that read one line, in this order: what one has replaced, the next does not see."""
+_ROUNDS: Final = 12
+_HINT: Final = re.compile(
+    r"""pass|pwd|secret|token|key|cred|auth|cookie|session|sig|hmac|bearer|basic|private|psk|otp|cvv|cvc|jwt|csrf|xsrf|mnemonic|"""
+    r"""pepper|\bpat\b|pw|@|%40|://|:\\/|%3a%2f|\d\.\d{1,3}\.\d|[23][0-9a-f]{3}:|\d{3}-\d\d-|\d{4}[ -]?\d{4,6}|"""
+    r"""[a-z0-9_~.-]{16}|[a-z0-9+/]{20}|"""
+    r"""hooks|webhook|identified|\s-[apuw]""",
+    re.IGNORECASE,
+)
+
+
+class Redactor:
+    """Takes secrets and personal data out of the texts of one incident, and puts stable names in their places.
+
+    `key` is the incident's: a name is the HMAC-SHA-256 of the value under it, so that the same secret has the same name throughout
+    the incident and nobody without the key can try out weak passwords.
+
+    A text keeps its lines, their number and their order. Each line of a private key becomes the name of the key.
+    """
+
+    def __init__(self, key: bytes) -> None:
+        if not key:
+            raise InvariantError("a redactor needs a key", todo="give each incident a random one")
+        self._key = key
+        self._placeholders: dict[str, str] = {}
+        self._found: Counter[str] = Counter()
+        self._taint = Taint()
+
+    @property
+    def found(self) -> Mapping[str, int]:
+        """How many distinct values were found, by kind: pw, token, pem, email, ip, card, ssn."""
+        return dict(self._found)
+
+    def spare(self, names: Iterable[str]) -> None:
+        """From now on a value that is one of these names goes only from where it stands as a secret, and stays elsewhere.
+
+        Meant for the names of objects in the cluster, so that a log line `password=checkout` does not blind a diagnosis.
+        """
+        self._taint.spare(names)
+
+    def redact(self, text: str) -> str:
+        """`text` without what is sensitive, as far as it is known by now; what is found goes from all later texts too.
+
+        Doing it again changes nothing. Raises `InvariantError`, and gives no text, if it cannot be done.
+        """
+        return self._safely(self._fixed, text)
+
+    def learn(self, text: str) -> None:
+        """Finds what `text` holds, so that it goes from texts that are redacted before `text` itself is."""
+        self._safely(self._fixed, text)
+
+    def redact_json(self, value: JsonValue) -> JsonValue:
+        """A JSON value without what is sensitive in its strings and keys, or under its keys. What is found once goes everywhere.
+
+        Of a Secret go the values of `data`, `stringData` and the last-applied-configuration. Raises like `redact`.
+        """
+        return self._safely(self._structured, value)
+
+    @staticmethod
+    def _safely(work: Callable[[S], T], subject: S) -> T:
+        try:
+            return work(subject)
+        except InvariantError:
+            raise
+        except Exception as error:  # noqa: BLE001  whatever went wrong, its message may quote the evidence: only its type is said
+            raise InvariantError(
+                f"a text could not be redacted ({type(error).__name__})", unchanged="none of it was passed on"
+            ) from None
+
+    def _structured(self, value: JsonValue) -> JsonValue:
+        structured.redacted(value, self._fixed, self._name)
+        return structured.redacted(value, self._fixed, self._name)
+
+    def _fixed(self, text: str) -> str:
+        for _ in range(_ROUNDS):
+            after = self._taint.scrub(self._layers(text))
+            if after == text:
+                return text
+            text = after
+        raise InvariantError("a text changes each time it is redacted", unchanged="none of it was passed on")
+
+    def _layers(self, text: str) -> str:
+        for layer in _WHOLE:
+            text = replaced(text, layer(text), self._name)
+        return "\n".join(self._line(line) if _HINT.search(line) else line for line in text.split("\n"))
+
+    def _line(self, line: str) -> str:
+        for layer in _LINE:
+            line = replaced(line, layer(line), self._name)
+        return line
+
+    def _name(self, hit: Hit, literal: str) -> str:
+        """The placeholder of a hit. The first time, the value is counted and, if it is to spread, looked for from now on."""
+        placeholder = self._placeholders.get(hit.value)
+        if placeholder is None:
+            kind = hit.kind or personal.kind(hit.value) or ("token" if tokens.is_token(hit.value) else "pw")
+            digest = hmac.new(self._key, hit.value.encode(errors="surrogatepass"), hashlib.sha256).hexdigest()
+            placeholder = self._placeholders[hit.value] = f"<redacted-{kind}-{digest[:8]}>"
+            self._found[kind] += 1
+        if hit.spread:
+            for text in self._spreading(hit.value, literal):
+                self._taint.add(text, placeholder)
+        return placeholder
+
+    @staticmethod
+    def _spreading(value: str, literal: str) -> Iterator[str]:
+        yield value
+        if literal != value:
+            yield literal
+        password = headers.password_of_pair(value)
+        if password:
+            yield password

@@ -1,0 +1,136 @@
+"""What was found once goes everywhere: bare, JSON-escaped, URL-encoded, in HTML entities, and within base64 at any offset.
+
+Looking costs the same however many secrets were found: a text is read once, each position by its first eight characters.
+"""
+
+from __future__ import annotations
+
+import base64
+import html
+import json
+import re
+from collections.abc import Iterable, Iterator
+from typing import Final
+from urllib.parse import quote, quote_plus
+
+from backstop.redaction.hits import PLACEHOLDER, words
+from backstop.redaction.keys import holds
+
+SHORTEST: Final = 8
+"""Shorter values go where they were found only: elsewhere they would be chance."""
+_CHUNK: Final = 32
+"""Longer values are looked for in pieces, so that one that was cut elsewhere goes too."""
+_COMMON: Final = words(
+    "postgres postgresql mysqladmin mongodb rabbitmq redis-server elasticsearch kubernetes localhost changeme username "
+    "database default production development staging testing internal external Running Pending container deployment namespace "
+    "replicaset service endpoint connection timestamp undefined exception"
+)
+"""Words that evidence is made of. Who has one of them for a password has none."""
+_DIGITS: Final = re.compile(r"\d+")
+
+
+class Taint:
+    """The forms of the values that were found, each with its placeholder."""
+
+    def __init__(self) -> None:
+        self._names: set[str] = set()
+        self._forms: dict[str, str] = {}
+        self._lengths: dict[str, list[int]] = {}
+
+    def spare(self, names: Iterable[str]) -> None:
+        """These are not looked for, nor any more if they were."""
+        self._names.update(names)
+
+    def add(self, value: str, placeholder: str) -> None:
+        """From now on `value` goes wherever it stands."""
+        for line in value.split("\n") if "\n" in value else (value,):
+            text = line.strip()
+            if len(text) >= SHORTEST and text not in self._names and text not in _COMMON and holds(text) is None:
+                for form in _forms(text):
+                    self._add_form(form, placeholder)
+
+    def _add_form(self, form: str, placeholder: str) -> None:
+        for piece in _pieces(form):
+            if piece not in self._forms:
+                self._forms[piece] = placeholder
+                lengths = self._lengths.setdefault(piece[:SHORTEST], [])
+                if len(piece) not in lengths:
+                    lengths.append(len(piece))
+                    lengths.sort(reverse=True)
+
+    def scrub(self, text: str) -> str:
+        """`text` without any of the values, and without the beginning of one that the end of the text cuts."""
+        if not self._forms:
+            return text
+        parts: list[str] = []
+        at = 0
+        for found in PLACEHOLDER.finditer(text):
+            parts += [self._scrub_between(text[at : found.start()], last=False), found.group()]
+            at = found.end()
+        return "".join([*parts, self._scrub_between(text[at:], last=True)])
+
+    def _scrub_between(self, text: str, *, last: bool) -> str:
+        heads = self._lengths
+        parts: list[str] = []
+        at = 0
+        before = ""
+        for place in [i for i in range(len(text) - SHORTEST + 1) if text[i : i + SHORTEST] in heads]:
+            if place < at:
+                continue
+            end, placeholder = self._match(text, place, last=last)
+            if end:
+                if place > at or placeholder != before:
+                    parts += [text[at:place], placeholder]
+                at, before = end, placeholder
+        return "".join([*parts, text[at:]]) if at else text
+
+    def _match(self, text: str, place: int, *, last: bool) -> tuple[int, str]:
+        """Where the longest value at `place` ends, and its placeholder; 0 if there is none."""
+        for length in self._lengths[text[place : place + SHORTEST]]:
+            piece = text[place : place + length]
+            if (placeholder := self._forms.get(piece)) and piece not in self._names and not _within_a_number(text, place, piece):
+                return place + length, placeholder
+        if last and len(text) - place < 2 * _CHUNK:
+            rest = text[place:]
+            return next(((len(text), p) for form, p in self._forms.items() if form.startswith(rest)), (0, ""))
+        return 0, ""
+
+
+def _within_a_number(text: str, place: int, piece: str) -> bool:
+    """Whether a value of digits stands within a longer number, such as a time."""
+    around = text[max(0, place - 1) : place] + text[place + len(piece) : place + len(piece) + 1]
+    return _DIGITS.fullmatch(piece) is not None and any(char.isdigit() or char == "." for char in around)
+
+
+def _pieces(form: str) -> Iterator[str]:
+    """A form in pieces of `_CHUNK` characters, the last of them longer if it would be too short to look for."""
+    at = 0
+    while len(form) - at >= _CHUNK + SHORTEST:
+        yield form[at : at + _CHUNK]
+        at += _CHUNK
+    yield form[at:]
+
+
+def _forms(value: str) -> Iterator[str]:
+    """The ways in which other programs write a value, those that are long enough."""
+    escaped = json.dumps(value)[1:-1]
+    readable = json.dumps(value, ensure_ascii=False)[1:-1]
+    raw = value.encode(errors="surrogatepass")
+    encoded = [quote(raw, safe=safe) for safe in ("", "/", "/:@!$&'()*+,;=")] + [quote_plus(raw)]
+    forms = {
+        value, escaped, readable, json.dumps(escaped)[1:-1], json.dumps(readable, ensure_ascii=False)[1:-1], html.escape(value),
+        value.replace("'", "''"), *encoded, *(re.sub(r"%[0-9A-F]{2}", lambda code: code.group().lower(), text) for text in encoded),
+    }  # fmt: skip
+    for text in [*_base64(raw)]:
+        forms |= {text, text.replace("+", "-").replace("/", "_")}
+    yield from sorted(form for form in forms if len(form) >= SHORTEST)
+
+
+def _base64(raw: bytes) -> Iterator[str]:
+    """`raw` as base64, and what of it is the same within the base64 of a longer text, at each of the three offsets."""
+    whole = base64.b64encode(raw).decode()
+    yield whole
+    yield whole.rstrip("=")
+    for offset, skipped in enumerate((0, 2, 3)):
+        shifted = base64.b64encode(b"\0" * offset + raw).decode()
+        yield shifted[skipped : (offset + len(raw)) * 8 // 6]

@@ -1,0 +1,131 @@
+"""Where the value of a key begins and ends in a line, and which values hide nothing.
+
+Quotes are understood at any escaping depth (`"`, `\\"`, `\\\\\\"`, also `%22` and `&quot;`); a value whose closing quote was cut
+off ends with its line. Everything is linear in the length of the line.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from itertools import islice
+from typing import Final, NamedTuple
+
+from backstop.redaction.hits import only_placeholders
+
+QUOTE: Final = r"""(?:\\{0,31}["'`]|%2[27]|&quot;|&\#3[49];)"""
+
+_OPENING: Final = re.compile(
+    rf"""(?:(?:[A-Za-z_&*][\w.]{{0,40}}|\[\]byte)\([ \t]{{0,4}}|[&*])?(?:[bBuUrRfF]{{1,2}}(?=["']))?({QUOTE})"""
+)
+_NEXT_QUOTE: Final = {mark: re.compile(rf"(?<!\\)\\*+{mark}") for mark in ('"', "'", "`")}
+_RUN: Final = re.compile(r"""(?:[^\s"'`]|(?<=\w)["'`](?=\w))++""")
+_STOP: Final = re.compile(
+    r"""(?<!\\)\\++(?:$|n|r\\+n)|</|%26|&amp;|[,;&|](?=$|["'\[{(]?[\w.\-%\[\]]{1,60}["'\]]?(?:=|:(?!//)|%3[Dd]))|[)\]}]++(?=$|[,;])"""
+)
+_STOPS: Final = 16
+"""How many possible ends of a value are looked at: what has more of them goes whole."""
+_OPENER: Final = {")": "(", "]": "[", "}": "{"}
+_HARMLESS: Final = re.compile(
+    r"""
+    null|nil|none|true|false|undefined|n/a|yes|no|on|off|ok|\*+|\.{2,}|-+|_+|[xX]{3,}|
+    (?:expired|invalid|missing|required|unauthorized|denied|revoked|malformed|mismatch(?:ed)?|empty|unknown|unset|disabled|enabled|
+       failed|wrong|incorrect|not|is|was|has|must|cannot|could|should|unavailable|rejected|accepted|present|absent|optional|string|
+       bool|int|bytes|text|basic|bearer|digest|and|or|for|in|to|of|the|with)[.,:;!]?|
+    [<\[({]{1,2}(?:set\ to|none|nil|null|unset|unknown|empty|hidden|redacted|masked|secret|sensitive|not\ set|no\ value|your|
+       omitted|removed|filtered|protected|withheld|known\ after)\b[^<>\[\](){}]{0,80}[>\])}]{0,2}|
+    \$\([\w.]+\)|\$\{[\w.]+\}|\$[A-Z_][A-Z0-9_]*|\{\{[^{}]{0,80}\}\}|%\(\w+\)s|%[svqd]|<%=[^%]{0,80}%>|
+    (?:~|\.{1,2})?/(?:run|var|etc|mnt|tmp|home|opt|usr|secrets?|vault|app|data|root|dev|proc|srv)(?:/[\w.\-]*)*|
+    (?:file:|vault:|ref\+|op://|secret://|secretref:|env:|!secret\ |arn:aws:(?:secretsmanager|ssm):|projects/[\w-]+/secrets/).*|
+    (?:os\.environ|os\.getenv|process\.env|System\.getenv|getenv|self|this|ENV|var|local|module|settings|config|cfg|args|opts|options)
+       (?:[.\[(].*)
+    """,
+    re.VERBOSE | re.IGNORECASE,
+)
+_NAME: Final = re.compile(r"[a-z]+(?:[-.][a-z]+)+(?:-\d{1,2})?")
+_NUMBER: Final = re.compile(r"-?\d{1,6}(?:\.\d{1,6})?(?:ms|[smhd%])?")
+
+
+class Scalar(NamedTuple):
+    """A value in a line: where its text starts and ends, the value itself (unescaped), and where reading goes on."""
+
+    start: int
+    end: int
+    value: str
+    after: int
+    quoted: bool
+
+
+def harmless(value: str) -> bool:
+    """Whether a value hides nothing: empty, null, a mask, a reference, a path, a word that says it is missing, a placeholder."""
+    return only_placeholders(value) or _HARMLESS.fullmatch(value) is not None
+
+
+def names_an_object(value: str) -> bool:
+    """Whether a value reads like the name of a Kubernetes object: `prod-db`."""
+    return _NAME.fullmatch(value) is not None
+
+
+def counts(value: str) -> bool:
+    """Whether a value is a short number: `5`, `24h`."""
+    return _NUMBER.fullmatch(value) is not None
+
+
+def quoted(line: str, at: int) -> Scalar | None:
+    """The quoted value at `at`, also within a call or constructor (`SecretStr('…')`, `[]byte("…")`); None if there is none."""
+    opening = _OPENING.match(line, at)
+    if opening is None:
+        return None
+    start, quote = opening.end(), opening.group(1)
+    end, after = _closing(line, start, quote)
+    return Scalar(start, end, unescaped(line[start:end], quote), after, quoted=True)
+
+
+def _closing(line: str, start: int, quote: str) -> tuple[int, int]:
+    """Where the content ends and where the closing quote ends. Without one, the line was cut: both are its end."""
+    mark = quote[-1]
+    if mark not in _NEXT_QUOTE:
+        found = line.find(quote, start)
+        return (len(line), len(line)) if found < 0 else (found, found + len(quote))
+    depth = len(quote) - 1
+    at = start
+    while close := _NEXT_QUOTE[mark].search(line, at):
+        at = close.end()
+        slashes = at - close.start() - 1
+        if mark == "'" and depth == slashes == 0 and line[at : at + 1] == "'" and at < len(line):
+            at += 1  # YAML and SQL double a quote
+        elif slashes >= depth and (slashes - depth) % (2 * depth + 2) == 0:
+            return at - 1 - depth, at
+        elif slashes < depth:
+            return close.start(), close.start()  # the text around it ends, and so does the value
+    return len(line), len(line)
+
+
+def unescaped(text: str, quote: str = '"') -> str:
+    """The value that `text` stands for within `quote`, as far as its escapes are JSON's; else `text` itself."""
+    if "\\" not in text:
+        return text
+    depth = (len(quote) - 1 if quote[-1] in _NEXT_QUOTE else 0).bit_length() + 1
+    value = text
+    for _ in range(depth):
+        try:
+            value = json.loads(f'"{value}"', strict=False)
+        except ValueError:
+            break
+    return value
+
+
+def bare(line: str, at: int) -> Scalar | None:
+    """The unquoted value at `at`: up to white space, a quote, or a comma, semicolon or ampersand that a further pair follows."""
+    run = _RUN.match(line, at)
+    if run is None:
+        return None
+    end = run.end()
+    for stop in islice(_STOP.finditer(line, at, end), _STOPS):
+        closer = stop.group()[0]
+        if closer not in _OPENER or line.count(_OPENER[closer], at, stop.start()) < stop.end() - stop.start():
+            end = stop.start()
+            break
+    text = line[at:end].rstrip(".,;:|")
+    end = at + len(text)
+    return Scalar(at, end, text, max(end, at + 1), quoted=False) if text else None
