@@ -27,6 +27,7 @@ from backstop.cluster.writes import change_for, object_path
 from backstop.errors import BackstopError
 from backstop.models import Hop, diagnosis_question, open_hop
 from backstop.models.asking import Attempt, Question, Reply
+from backstop.models.outcomes import OUTCOMES
 from backstop.pipeline.evidence import gather
 from backstop.pipeline.investigation import Bounds, Investigation
 from backstop.records import Action, Alert, Evidence, ModelCall, NoAction, WorkloadHealth, WorkloadRef, action_key
@@ -96,6 +97,8 @@ class NaiveAgent:
     def _price(self, attempt: Attempt) -> None:
         if attempt.input_tokens or attempt.output_tokens:
             attempt.cost_usd = attempt.spec.price.usd(attempt.input_tokens, attempt.output_tokens)
+        elif attempt.outcome in OUTCOMES and not OUTCOMES[attempt.outcome].billed:
+            attempt.cost_usd = 0.0
 
     async def _act(self, action: Any) -> tuple[str, str]:
         target: WorkloadRef = action.target

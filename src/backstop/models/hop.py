@@ -98,6 +98,8 @@ class Hop:
             return await self._request(messages, question)
         except (AgentRunError, UserError) as error:
             raise _failure(error) from error
+        except httpx2.ConnectError as error:
+            raise HopFailed("unreachable", str(error) or type(error).__name__) from error
         except (httpx2.HTTPError, OSError) as error:
             raise HopFailed("connection", str(error) or type(error).__name__) from error
         except (LookupError, AttributeError, TypeError, ValueError, AssertionError, RuntimeError) as error:
@@ -184,6 +186,8 @@ def _failure(error: Exception) -> HopFailed:
         (e.UserError, "rejected"),
     )
     word = next((word for kind, word in words if isinstance(error, kind)), None) or _by_status(getattr(error, "status_code", None))
+    if isinstance(error, e.ModelConnectionError) and error.phase == "connect":
+        word = "unreachable"
     retry_after = getattr(error, "retry_after", None)
     return HopFailed(word, _detail(error), retry_after=retry_after if isinstance(retry_after, (int, float)) else None)
 

@@ -4,7 +4,8 @@
     ok               one valid answer
     rate_limited     429                                         yes    no      if Retry-After is short
     server_error     5xx, overloaded                             yes    no      yes
-    connection       refused, reset, cut                         yes    maybe   yes
+    unreachable      no connection: nothing was sent             yes    no      yes
+    connection       reset, cut                                  yes    maybe   yes
     timeout          408, or no whole reply in the hop's time    yes    maybe   no: it would cost the same again
     quota            402, exhausted credits                      yes    no      no
     auth             401, 403                                    yes    no      no
@@ -51,6 +52,7 @@ OUTCOMES: Final = {
     "ok": Outcome(),
     "rate_limited": Outcome(cools=True, billed=False, waits=True),
     "server_error": Outcome(cools=True, billed=False, again=True, waits=True),
+    "unreachable": Outcome(cools=True, billed=False, again=True, asked=False),
     "connection": Outcome(cools=True, again=True),
     "timeout": Outcome(cools=True),
     "quota": Outcome(cools=True, billed=False),

@@ -4,7 +4,7 @@ from backstop.scenarios.base import Scenario
 
 SCENARIO = Scenario(
     name="cost-blowup",
-    summary="a bad release breaks checkout, the first model loops, and the second bills 200,000 tokens for nothing",
+    summary="a bad release breaks checkout, the first model loops, and the second bills 220,000 tokens for nothing",
     expects="stop at the loop cap, then at the budget, and escalate",
     cluster="bad-release",
     models="looping-then-burning",
