@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
-from dataclasses import dataclass
-from typing import Any
+from functools import cached_property
+from typing import Any, Final
 
 import anthropic
 import boto3
@@ -22,14 +22,35 @@ from pydantic_ai.providers.openai import OpenAIProvider
 
 from .raw import question
 
+_AWS: Final = boto3.Session(region_name="us-east-1")  # one for all: it keeps the service model, which takes long to read
 
-@dataclass(frozen=True)
+
 class Clients:
-    """One client per vendor, asking as the same lane."""
+    """One client per vendor, made when it is first used, all of the same lane."""
 
-    openai: openai.AsyncOpenAI
-    anthropic: anthropic.AsyncAnthropic
-    bedrock: Any
+    def __init__(self, url: str, lane: str, timeout: float) -> None:
+        self._url = url
+        self._key = f"lane-{lane}"
+        self._timeout = timeout
+
+    @cached_property
+    def openai(self) -> openai.AsyncOpenAI:
+        return openai.AsyncOpenAI(base_url=self._url, api_key=self._key, max_retries=0, timeout=self._timeout)
+
+    @cached_property
+    def anthropic(self) -> anthropic.AsyncAnthropic:
+        origin = self._url.removesuffix("/v1")
+        return anthropic.AsyncAnthropic(base_url=origin, api_key=self._key, max_retries=0, timeout=self._timeout)
+
+    @cached_property
+    def bedrock(self) -> Any:
+        return _AWS.client(
+            "bedrock-runtime",
+            endpoint_url=self._url.removesuffix("/v1"),
+            aws_access_key_id=self._key,
+            aws_secret_access_key="none",
+            config=Config(retries={"total_max_attempts": 1, "mode": "standard"}, read_timeout=self._timeout, proxies={}),
+        )
 
     async def ask(self, wire: str, content: str, *, model: str = "m", tools: tuple[str, ...] = ("submit_diagnosis",)) -> Any:
         """A plain reply, as the SDK hands it out. Raises the SDK's own errors."""
@@ -61,21 +82,20 @@ class Clients:
             return AnthropicModel(name, provider=AnthropicProvider(anthropic_client=self.anthropic))
         return BedrockConverseModel(name, provider=BedrockProvider(bedrock_client=self.bedrock))
 
+    async def aclose(self) -> None:
+        """Closes those that were used."""
+        for name, client in vars(self).items():
+            if name == "bedrock":
+                client.close()
+            elif name in {"openai", "anthropic"}:
+                await client.close()
+
 
 @asynccontextmanager
 async def clients(url: str, *, lane: str = "backstop", timeout: float = 30.0) -> AsyncIterator[Clients]:
     """SDK clients for an emulator at `url`, with `timeout` seconds for every read."""
-    origin, key = url.removesuffix("/v1"), f"lane-{lane}"
-    bedrock = boto3.Session(aws_access_key_id=key, aws_secret_access_key="none", region_name="us-east-1").client(
-        "bedrock-runtime",
-        endpoint_url=origin,
-        config=Config(retries={"total_max_attempts": 1, "mode": "standard"}, read_timeout=timeout, proxies={}),
-    )
-    async with (
-        openai.AsyncOpenAI(base_url=url, api_key=key, max_retries=0, timeout=timeout) as one,
-        anthropic.AsyncAnthropic(base_url=origin, api_key=key, max_retries=0, timeout=timeout) as two,
-    ):
-        try:
-            yield Clients(one, two, bedrock)
-        finally:
-            bedrock.close()
+    built = Clients(url, lane, timeout)
+    try:
+        yield built
+    finally:
+        await built.aclose()
