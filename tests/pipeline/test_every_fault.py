@@ -43,4 +43,6 @@ def test_the_right_diagnosis_passes(path: Path) -> None:
 def test_no_wrong_one_does(path: Path, answer: Misdiagnosis) -> None:
     verdict = judged(path, answer)
     assert not verdict.passed
-    assert set(verdict.failed_rules) <= {"Q-SUSPECT-SYMPTOM", "Q-FAULT-SHOWN", "Q-ACTION-FITS", "Q-SECOND-OPINION"}, "caught for what is wrong with it"
+    assert set(verdict.failed_rules) <= {"Q-SUSPECT-SYMPTOM", "Q-FAULT-SHOWN", "Q-ACTION-FITS", "Q-SECOND-OPINION"}, (
+        "caught for what is wrong with it"
+    )

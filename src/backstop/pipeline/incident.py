@@ -41,7 +41,6 @@ from backstop.records import (
     WorkloadRef,
     action_key,
 )
-from backstop.redaction import Redactor
 
 T = TypeVar("T")
 
@@ -66,7 +65,7 @@ class Incident:
     _on_record: bool = False  # that this diagnosis may be acted on
 
     def __post_init__(self) -> None:
-        self._redactor = Redactor(self.tools.redaction_key())
+        self._redactor = self.tools.redactor()
         self.alert = redact_alert(self.alert, self._redactor)
         self.session = Session(self.tools, self.alert, Journal(self.tools.log, self.alert, self._redactor))
         self.journal = self.session.journal

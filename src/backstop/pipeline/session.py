@@ -38,7 +38,7 @@ class Tools:
     clock: Clock
     settings: Settings
     calls: CallFeed
-    redaction_key: Callable[[], bytes] = lambda: secrets.token_bytes(32)  # a new one per incident
+    redactor: Callable[[], Redactor] = lambda: Redactor(secrets.token_bytes(32))  # a new one, with a key of its own, per incident
 
 
 @dataclass(frozen=True)
