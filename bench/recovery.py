@@ -82,7 +82,7 @@ class Bench:
 
     async def _round(self, arm: Arm) -> Round:
         self._rounds += 1
-        await self._lane.start_agent(self._url)  # in both arms, so that both run on an equally busy machine
+        await self._lane.start_agent(self._url, {})  # in both arms, so that both run on an equally busy machine
         try:
             await self._meter.held(lambda c: c.recent_rate == 0.0, 1.0, PATIENCE_SECONDS)
             await send(self._lane.admin, FAULTS["bad-release"].calls)

@@ -70,3 +70,11 @@ def test_an_unknown_scenario_is_answered_with_the_nearest(typed: str, meant: str
 def test_a_name_that_is_near_nothing_is_answered_with_all_of_them() -> None:
     with pytest.raises(NotFoundError, match="clean-signal"):
         find("xyzzy")
+
+
+def test_only_what_injects_at_most_a_first_bad_output_may_be_played_live() -> None:
+    live = {name: MODEL_SCRIPTS[scenario.models].live for name, scenario in SCENARIOS.items()}
+    assert {name for name, injects in live.items() if injects == "first"} == {"hallucinated-diagnosis", "model-failover"}
+    assert {name for name, injects in live.items() if injects == "nothing"} == {
+        "clean-signal", "tool-failure", "tool-failure-lost-reply", "secret-in-logs",
+    }  # fmt: skip

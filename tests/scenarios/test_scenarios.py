@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 from backstop.events import read_events
+from backstop.models.catalog import model_spec
+from backstop.sandbox.workload import LEAKED
 from backstop.scenarios.audit import read_audit
 from tests.scenarios.play import play
 
@@ -98,3 +101,74 @@ def test_a_rate_limited_primary_is_failed_over_from(tmp_path: Path) -> None:
     assert "fallback" in played.backstop["defenses"]
     assert played.backstop["outcome"] == "resolved"
     assert (played.naive["outcome"], played.naive["writes"]) == ("failed", [])
+
+
+def diagnosers(agent: dict[str, Any]) -> list[tuple[str, str, str]]:
+    return [(m["model"], m["source"], m["outcome"]) for m in agent["models"] if m["role"] == "diagnose"]
+
+
+def test_a_closed_rate_limit_wastes_no_call(tmp_path: Path) -> None:
+    played = play("rate-limit", tmp_path)
+    assert played.exit_code == 0, played.complaints
+    assert diagnosers(played.backstop)[0][::2] == ("claude-sonnet-4-5", "throttled")
+    assert "claude-sonnet-4-5" not in played.backstop["provider"]["models"]
+    assert "claude-sonnet-4-5" in played.naive["provider"]["models"]
+    assert (played.naive["outcome"], played.naive["writes"]) == ("failed", [])
+
+
+def test_an_outage_is_walked_down_to_the_hop_that_answers(tmp_path: Path) -> None:
+    played = play("provider-outage", tmp_path)
+    assert played.exit_code == 0, played.complaints
+    outcomes = dict.fromkeys(outcome for _, _, outcome in diagnosers(played.backstop))
+    assert list(outcomes) == ["auth", "server_error", "unreachable", "ok"]
+    assert played.naive["outcome"] == "failed"
+
+
+def test_slow_models_are_left_at_their_deadline(tmp_path: Path) -> None:
+    played = play("slow-model", tmp_path)
+    assert played.exit_code == 0, played.complaints
+    assert [outcome for _, _, outcome in diagnosers(played.backstop)] == ["timeout", "timeout", "ok"]
+    assert "deadline" in played.backstop["defenses"]
+    assert played.naive["incidents"] == []  # it is still waiting
+
+
+def test_of_malformed_output_only_what_is_unambiguous_is_read(tmp_path: Path) -> None:
+    played = play("malformed-output", tmp_path)
+    assert played.exit_code == 0, played.complaints
+    outcomes = [outcome for _, _, outcome in diagnosers(played.backstop)]
+    assert outcomes == ["ambiguous", "malformed", "malformed", "ok"]
+    assert diagnosers(played.backstop)[-1][1] == "injected"
+    assert played.naive["outcome"] == "failed"
+
+
+def test_a_loop_and_a_burner_are_stopped_and_the_budget_holds(tmp_path: Path) -> None:
+    played = play("cost-blowup", tmp_path)
+    assert played.exit_code == 0, played.complaints
+    assert {"loop_cap", "budget"} <= set(played.backstop["defenses"])
+    assert played.backstop["cost_usd"] <= 0.265 < played.naive["cost_usd"]
+    journal = json.loads((tmp_path / "emulator.json").read_text())["requests"]
+    spent = sum(
+        model_spec(entry["model"], "gateway", "openai").price.usd(entry["prompt_tokens"], entry["completion_tokens"]) or 0.0
+        for entry in journal
+        if entry["lane"] == "backstop"
+    )
+    assert 0 < spent <= 0.265  # by the provider's own count
+
+
+def test_without_any_model_the_rules_propose_and_nothing_is_written(tmp_path: Path) -> None:
+    played = play("all-models-down", tmp_path)
+    assert played.exit_code == 0, played.complaints
+    assert diagnosers(played.backstop)[-1] == ("rules", "rules", "ok")
+    assert played.backstop["proposed"] == "rollback deployment/checkout to_revision=1"
+    assert (played.backstop["outcome"], played.backstop["writes"]) == ("escalated", [])
+    assert played.naive["outcome"] == "failed"
+
+
+def test_secrets_in_logs_reach_the_naive_agent_s_model_only(tmp_path: Path) -> None:
+    played = play("secret-in-logs", tmp_path)
+    assert played.exit_code == 0, played.complaints
+    assert played.naive["provider"]["leaked_to_models"] > 0
+    assert (played.backstop["provider"]["leaked_to_models"], played.backstop["provider"]["leaked_to_record"]) == (0, 0)
+    assert "redaction" in played.backstop["defenses"]
+    record = "".join(path.read_text(errors="replace") for path in (tmp_path / "backstop").glob("*.jsonl"))
+    assert not [secret for secret in LEAKED if secret in record]

@@ -68,7 +68,7 @@ class Inspector:
         return _found(about, body.split("\n"), cut=cut or len(body.encode()) >= MAX_BYTES)
 
     async def _events(self, namespace: str, query: EventsAbout) -> Inspection:
-        params = {"fieldSelector": f"involvedObject.name={query.name}", "limit": 100}
+        params: dict[str, str | int] = {"fieldSelector": f"involvedObject.name={query.name}", "limit": 100}
         found = sequence(await self._client.get(f"{CORE.format(namespace)}/events", params), "items")
         kinds = {text(event, "involvedObject", "kind") for event in found}
         about = ObjectRef(kind=kinds.pop() if len(kinds) == 1 else "Object", namespace=namespace, name=query.name)
