@@ -14,6 +14,7 @@ from pydantic_ai.messages import ModelResponse, ToolCallPart
 from pydantic_ai.models import Model
 
 from backstop.emulator.lookups import LOOKUPS, arguments
+from backstop.records.lookups import Describe, DiffRevisions, EventsAbout, Logs, ProbeService, Query
 
 from .conftest import asking, evidence_of
 from .raw import TOOL, content, hear, second_turn
@@ -79,6 +80,15 @@ async def test_it_asks_with_valid_arguments_for_the_tool_it_is_told(sdk: Any, to
     investigation = Investigation((await sdk({"do": "curious", "tool": tool})).model("openai"), retries=0)
     assert (await investigation.run()).fault_class == "bad_release"
     assert investigation.looked_up == [(tool, arguments(tool, evidence_of("bad_release")))]
+
+
+@pytest.mark.parametrize(
+    ("tool", "record"),
+    [("describe", Describe), ("logs", Logs), ("events", EventsAbout), ("diff_revisions", DiffRevisions), ("probe", ProbeService)],
+)
+def test_its_questions_are_valid_for_backstop(scene: str, tool: str, record: type[Query]) -> None:
+    for turn in range(12):
+        record.model_validate_json(json.dumps(arguments(tool, evidence_of(scene), turn)))
 
 
 async def test_curiosity_is_competence_and_without_lookups_it_answers_at_once(provider: Any, wire: str) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from pydantic_ai.direct import model_request, model_request_stream
-from pydantic_ai.messages import ModelRequest, ModelResponse, ToolCallPart
+from pydantic_ai.messages import ModelRequest, ModelResponse, TextPart, ToolCallPart
 from pydantic_ai.models import ModelRequestParameters
 from pydantic_ai.tools import ToolDefinition
 
@@ -149,6 +149,41 @@ async def test_pydantic_ai_reads_the_stream(sdk: Any, wire: str) -> None:
         async for _ in stream:
             pass
         _competent(stream.get())
+
+
+def _gist(response: ModelResponse) -> tuple[list[Any], str | None, int]:
+    """What was said, why it stopped, and what it cost."""
+    calls = [(part.tool_name, part.args_as_dict()) for part in response.parts if isinstance(part, ToolCallPart)]
+    text = "".join(part.content for part in response.parts if isinstance(part, TextPart))
+    return [*calls, text], response.finish_reason, response.usage.output_tokens
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "finish"),
+    [
+        ("competent", "tool_call"),
+        ("two_calls", "tool_call"),
+        ("unknown_tool", "tool_call"),
+        ("schema_invalid", "tool_call"),
+        ("loop", "tool_call"),
+        ("fenced_with_prose", "stop"),
+        ("burn", "stop"),
+        ("empty", "stop"),
+        ("length", "length"),
+        ("refusal", "content_filter"),
+        ("content_filter", "content_filter"),
+    ],
+)
+async def test_a_stream_says_what_a_plain_reply_says(sdk: Any, wire: str, behaviour: str, finish: str) -> None:
+    model = (await sdk(behaviour)).model(wire)
+    question = [ModelRequest.user_text_prompt(asking("bad_release"))]
+    plain = await model_request(model, question, model_request_parameters=PARAMETERS)
+    async with model_request_stream(model, question, model_request_parameters=PARAMETERS) as stream:
+        async for _ in stream:
+            pass
+        streamed = stream.get()
+    assert _gist(plain) == _gist(streamed)
+    assert plain.finish_reason == finish
 
 
 @pytest.mark.parametrize(
