@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import partial
 from typing import Final
 
 from backstop.redaction.hits import Hit
 from backstop.redaction.keys import Holds, holds
+from backstop.redaction.layer import Layer
 from backstop.redaction.values import bare, counts, harmless, quoted
 
 _FLAG: Final = re.compile(r"(?<![\w-])-{1,2}([A-Za-z][\w.-]{2,60}+)[ \t]{1,8}(?![-=:])")
@@ -33,24 +35,28 @@ _SQL: Final = re.compile(
 _REDIS_AUTH: Final = re.compile(
     r"""["']AUTH["'][ \t]{1,4}(?:["'][^"']{1,128}["'][ \t]{1,4})?(?=["'][^"']{1,1024}["'](?:[ \t]*$))""", re.IGNORECASE
 )
-_CONFIG: Final = re.compile(r"[ \t]*(?:ENV[ \t]+|ARG[ \t]+|export[ \t]+|set[ \t]+)?([\w.-]{1,80})[ \t]+(\S{1,4096})[ \t]*\r?$")
+_CONFIG: Final = re.compile(r"[ \t]*(?:ENV[ \t]+|ARG[ \t]+|export[ \t]+|set[ \t]+)?([\w.-]{1,80}+)[ \t]+(\S{1,4096}+)[ \t]*\r?$")
 _LITERAL: Final = re.compile(r"--from-literal[= ][\"']?[\w.-]{1,253}=")
 _NETRC: Final = re.compile(r"\blogin[ \t]+\S{1,200}[ \t]+password[ \t]+(?=\S)")
 _CONFIG_KEYS: Final = frozenset({"requirepass", "masterauth"})
 
 
-def find(line: str) -> Iterator[Hit]:
+def flags(line: str) -> Iterator[Hit]:
     for flag in _FLAG.finditer(line):
         if holds(flag[1]) in {Holds.SECRET, Holds.NUMBER_OR_SECRET} and not _PROSE.match(line, flag.end()):
             yield from _value(line, flag.end())
+
+
+def _tools(line: str) -> Iterator[Hit]:
     for tool in _TOOLS.finditer(line):
-        name = tool.lastgroup or ""
-        if option := _OPTION[name].search(line, tool.end(), tool.end() + 400):
+        option = _OPTION[tool.lastgroup or ""].search(line, tool.end(), tool.end() + 400)
+        if option:
             yield from _value(line, option.end())
-    for pattern in (_SQL, _REDIS_AUTH, _NETRC, _LITERAL):
-        for found in pattern.finditer(line):
-            yield from _value(line, found.end())
-    yield from _config(line)
+
+
+def _after(pattern: re.Pattern[str], line: str) -> Iterator[Hit]:
+    for found in pattern.finditer(line):
+        yield from _value(line, found.end())
 
 
 def _value(line: str, at: int) -> Iterator[Hit]:
@@ -59,7 +65,7 @@ def _value(line: str, at: int) -> Iterator[Hit]:
         yield Hit(value.start, value.end, value.value)
 
 
-def _config(line: str) -> Iterator[Hit]:
+def settings(line: str) -> Iterator[Hit]:
     """`requirepass VALUE` of redis, `ENV DB_PASSWORD VALUE` of a Dockerfile: a key and a value, and nothing else on the line."""
     found = _CONFIG.match(line)
     if found is None or harmless(found[2]):
@@ -68,3 +74,12 @@ def _config(line: str) -> Iterator[Hit]:
     telling = key.lower() in _CONFIG_KEYS or "_" in key.strip("_")
     if telling and holds(key) in {Holds.SECRET, Holds.NUMBER_OR_SECRET} and not counts(found[2]):
         yield Hit(*found.span(2), found[2].strip("\"'"))
+
+
+LAYERS: Final = (
+    Layer((_tools,), (" -p", " -a", " -u", " --user", " --proxy-user", " -w")),
+    Layer((partial(_after, _SQL),), ("password ", "passphrase ", "passwd ", "identified ")),
+    Layer((partial(_after, _REDIS_AUTH),), ('auth"', "auth'")),
+    Layer((partial(_after, _NETRC),), ("login ",)),
+    Layer((partial(_after, _LITERAL),), ("--from-literal",)),
+)

@@ -8,12 +8,13 @@ from collections.abc import Iterator
 from typing import Final
 
 from backstop.redaction.hits import Hit, only_placeholders
+from backstop.redaction.layer import Layer
 from backstop.redaction.values import harmless
 
 _REGION: Final = re.compile(r"""[^"'`\r\n\]}]*+""")
 _ESCAPED_END: Final = re.compile(r"(?<!\\)\\++(?:[rn]|$)")
 _SCHEME: Final = re.compile(
-    r"[ \t]*(?:(?:Basic|Bearer|Token|ApiKey|Api-Key|Key|Negotiate|NTLM|GoogleLogin|SharedKey\w*|JWT|OAuth2?)[ \t]+(?!\w+=))?",
+    r"[ \t]*(?:(?:Basic|Bearer|Bot|Token|ApiKey|Api-Key|Key|Negotiate|NTLM|GoogleLogin|SharedKey\w*|JWT|OAuth2?)[ \t]+(?!\w+=))?",
     re.IGNORECASE,
 )
 _PARAMETERS: Final = re.compile(r"[ \t]*(?:Digest|AWS4-HMAC-SHA256|Signature|OAuth|Hawk|GNAP|DPoP|MAC)\b[ \t]", re.IGNORECASE)
@@ -64,6 +65,9 @@ def find(line: str) -> Iterator[Hit]:
         value = found[2]
         if (found[1] and _WORD.fullmatch(value) is None and not value.lower().startswith("realm=")) or password_of_pair(value):
             yield Hit(*found.span(2), password_of_pair(value) or value)
+
+
+LAYERS: Final = (Layer((find,), ("bearer", "basic")),)
 
 
 def password_of_pair(text: str) -> str | None:

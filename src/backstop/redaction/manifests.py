@@ -16,7 +16,7 @@ from backstop.redaction.keys import holds
 from backstop.redaction.values import names_an_object, quoted, unescaped
 
 _YAML_KIND: Final = re.compile(r"^([ ]{0,80})(-[ ]{1,4})?kind:[ \t]*[\"']?Secret[\"']?[ \t]*\r?$", re.MULTILINE)
-_JSON_KIND: Final = re.compile(r"(?<!\\)(\\{0,31})([\"'])kind\1\2[ \t]{0,8}:\s{0,8}\1\2Secret(?:List)?\1\2")
+_JSON_KIND: Final = re.compile(r"kind(\\{0,31}[\"'])[ \t]{0,8}:\s{0,8}\1Secret(?:List)?\1")
 _JSON_DATA: Final = re.compile(
     r"(?<!\\)(\\{0,31}\")apiVersion\1[ \t]{0,8}:\s{0,8}\1v1\1[ \t]{0,8},\s{0,200}\1data\1[ \t]{0,8}:\s{0,8}\{"
 )
@@ -38,12 +38,14 @@ _BASE64: Final = re.compile(r"[A-Za-z0-9+/]{8,}={0,2}")
 
 def find(text: str) -> Iterator[Hit]:
     """The values of every Secret of a text."""
+    quotes: set[str] = set()
     if "Secret" in text:
         yield from _yaml(text)
-    yield from _cut_yaml(text)
-    for quote in sorted(
-        {kind[1] + kind[2] for kind in _JSON_KIND.finditer(text)} | {data[1] for data in _JSON_DATA.finditer(text)}
-    ):
+        quotes = {kind[1] for kind in _JSON_KIND.finditer(text)}
+    if "apiVersion" in text:
+        yield from _cut_yaml(text)
+        quotes |= {data[1] for data in _JSON_DATA.finditer(text)}
+    for quote in sorted(quotes):
         yield from _Objects(text, quote).hits()
 
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Final, TypeVar
 
 from pydantic import JsonValue
@@ -14,6 +13,7 @@ from pydantic import JsonValue
 from backstop.errors import InvariantError
 from backstop.redaction import blocks, commands, headers, manifests, markup, pairs, pem, personal, structured, tokens, urls
 from backstop.redaction.hits import Hit, replaced
+from backstop.redaction.layer import KEY_HINTS, Layer
 from backstop.redaction.taint import Taint
 
 S = TypeVar("S")
@@ -21,18 +21,10 @@ T = TypeVar("T")
 
 _WHOLE: Final[tuple[Callable[[str], Iterable[Hit]], ...]] = (manifests.find, pem.find, blocks.find)
 """Layers that read several lines at once."""
-_LINE: Final[tuple[Callable[[str], Iterable[Hit]], ...]] = (
-    tokens.find, headers.find, urls.find, pairs.find, markup.find, commands.find, personal.find,
-)  # fmt: skip
+_KEYED: Final = Layer((pairs.find, markup.find, commands.flags, commands.settings), KEY_HINTS)
+_LINE: Final = (*tokens.LAYERS, *headers.LAYERS, *urls.LAYERS, _KEYED, *commands.LAYERS, *personal.LAYERS)
 """Layers that read one line, in this order: what one has replaced, the next does not see."""
 _ROUNDS: Final = 12
-_HINT: Final = re.compile(
-    r"""pass|pwd|secret|token|key|cred|auth|cookie|session|sig|hmac|bearer|basic|private|psk|otp|cvv|cvc|jwt|csrf|xsrf|mnemonic|"""
-    r"""pepper|\bpat\b|pw|@|%40|://|:\\/|%3a%2f|\d\.\d{1,3}\.\d|[23][0-9a-f]{3}:|\d{3}-\d\d-|\d{4}[ -]?\d{4,6}|"""
-    r"""[a-z0-9_~.-]{16}|[a-z0-9+/]{20}|"""
-    r"""hooks|webhook|identified|\s-[apuw]""",
-    re.IGNORECASE,
-)
 
 
 class Redactor:
@@ -98,21 +90,32 @@ class Redactor:
         return structured.redacted(value, self._fixed, self._name)
 
     def _fixed(self, text: str) -> str:
+        """`text` redacted until nothing changes: what one round takes away may show the next one something."""
+        clean: set[str] = set()
         for _ in range(_ROUNDS):
-            after = self._taint.scrub(self._layers(text))
+            after = self._taint.scrub(self._layers(text, clean))
             if after == text:
                 return text
             text = after
         raise InvariantError("a text changes each time it is redacted", unchanged="none of it was passed on")
 
-    def _layers(self, text: str) -> str:
+    def _layers(self, text: str, clean: set[str]) -> str:
+        """`text` through all layers once. `clean`: lines that are known to hold nothing for the layers that read one line."""
         for layer in _WHOLE:
             text = replaced(text, layer(text), self._name)
-        return "\n".join(self._line(line) if _HINT.search(line) else line for line in text.split("\n"))
+        lines = text.split("\n")
+        fresh = dict.fromkeys(line for line in lines if line not in clean)
+        known = {line: self._line(line, active) for active in [_active(fresh)] for line in fresh}
+        clean.update(line for line, after in known.items() if after == line)
+        return "\n".join([known.get(line, line) for line in lines])
 
-    def _line(self, line: str) -> str:
-        for layer in _LINE:
-            line = replaced(line, layer(line), self._name)
+    def _line(self, line: str, active: list[Layer]) -> str:
+        low = line.lower()
+        for layer in active:
+            if layer.wants(line, low):
+                for find in layer.finds:
+                    line = replaced(line, find(line), self._name)
+                low = line.lower()
         return line
 
     def _name(self, hit: Hit, literal: str) -> str:
@@ -136,3 +139,10 @@ class Redactor:
         password = headers.password_of_pair(value)
         if password:
             yield password
+
+
+def _active(lines: Collection[str]) -> list[Layer]:
+    """The layers that have something to look for in these lines."""
+    text = "\n".join(lines)
+    low = text.lower()
+    return [there for layer in _LINE if (there := layer.of(text, low))]

@@ -26,6 +26,8 @@ _COMMON: Final = words(
     "replicaset service endpoint connection timestamp undefined exception"
 )
 """Words that evidence is made of. Who has one of them for a password has none."""
+_MANY: Final = 300
+"""With more beginnings than this, looking for each of them takes longer than looking at each position."""
 _DIGITS: Final = re.compile(r"\d+")
 
 
@@ -70,11 +72,10 @@ class Taint:
         return "".join([*parts, self._scrub_between(text[at:], last=True)])
 
     def _scrub_between(self, text: str, *, last: bool) -> str:
-        heads = self._lengths
         parts: list[str] = []
         at = 0
         before = ""
-        for place in [i for i in range(len(text) - SHORTEST + 1) if text[i : i + SHORTEST] in heads]:
+        for place in self._places(text):
             if place < at:
                 continue
             end, placeholder = self._match(text, place, last=last)
@@ -83,6 +84,13 @@ class Taint:
                     parts += [text[at:place], placeholder]
                 at, before = end, placeholder
         return "".join([*parts, text[at:]]) if at else text
+
+    def _places(self, text: str) -> list[int]:
+        """Where a value may begin, in order."""
+        heads = self._lengths
+        if len(heads) > _MANY:
+            return [at for at in range(len(text) - SHORTEST + 1) if text[at : at + SHORTEST] in heads]
+        return sorted(at for head in heads if head in text for at in _occurrences(head, text))
 
     def _match(self, text: str, place: int, *, last: bool) -> tuple[int, str]:
         """Where the longest value at `place` ends, and its placeholder; 0 if there is none."""
@@ -94,6 +102,13 @@ class Taint:
             rest = text[place:]
             return next(((len(text), p) for form, p in self._forms.items() if form.startswith(rest)), (0, ""))
         return 0, ""
+
+
+def _occurrences(head: str, text: str) -> Iterator[int]:
+    at = text.find(head)
+    while at >= 0:
+        yield at
+        at = text.find(head, at + 1)
 
 
 def _within_a_number(text: str, place: int, piece: str) -> bool:

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import partial
 from typing import Final
 from urllib.parse import unquote
 
 from backstop.redaction.hits import Hit, only_placeholders
+from backstop.redaction.layer import Layer
 from backstop.redaction.values import harmless
 
 _AUTHORITY: Final = re.compile(
@@ -32,16 +34,19 @@ _WEBHOOK: Final = re.compile(
 )
 _CODE: Final = re.compile(r"[?&](?:code|key|auth|session|sid|ticket|assertion|SAMLResponse|nonce)=([\w.%~+/=-]{12,})")
 _LONG_USER: Final = 16
-"""A user name of this length with no password is a token."""
+"""A user name of this length with a digit in it and no password is a token."""
+_HAS_DIGIT: Final = re.compile(r"\d")
 
 
-def find(line: str) -> Iterator[Hit]:
+def _logins(line: str) -> Iterator[Hit]:
     for url in _AUTHORITY.finditer(line):
         yield from _login(line, url)
-    for pattern in (_ENCODED, _DSN, _CODE, _WEBHOOK):
-        for found in pattern.finditer(line):
-            if not harmless(found[1]):
-                yield Hit(*found.span(1), unquote(found[1]))
+
+
+def _grouped(pattern: re.Pattern[str], line: str) -> Iterator[Hit]:
+    for found in pattern.finditer(line):
+        if not harmless(found[1]):
+            yield Hit(*found.span(1), unquote(found[1]))
 
 
 def _login(line: str, url: re.Match[str]) -> Iterator[Hit]:
@@ -53,7 +58,12 @@ def _login(line: str, url: re.Match[str]) -> Iterator[Hit]:
     slash = _first(line, "/?#", start, end)
     colon = line.find(":", start, min(slash, at) if at >= 0 else slash)
     if colon < 0:
-        if 0 <= at < slash and at - start >= _LONG_USER and not only_placeholders(line[start:at]):
+        if (
+            0 <= at < slash
+            and at - start >= _LONG_USER
+            and _HAS_DIGIT.search(line, start, at)
+            and not only_placeholders(line[start:at])
+        ):
             yield Hit(start, at, unquote(line[start:at]))
         return
     if line[start] == "[" or (_PORT.match(line, colon + 1, end) and not start <= line.rfind("@", colon, slash)):
@@ -75,3 +85,15 @@ def _password_end(line: str, start: int, at: int, end: int) -> int:
 def _first(line: str, chars: str, start: int, end: int) -> int:
     places = [place for char in chars if (place := line.find(char, start, end)) >= 0]
     return min(places, default=end)
+
+
+LAYERS: Final = (
+    Layer((_logins,), ("://", ":\\/\\/")),
+    Layer((partial(_grouped, _ENCODED),), ("%3a%2f%2f",)),
+    Layer((partial(_grouped, _DSN),), ("@",)),
+    Layer(
+        (partial(_grouped, _CODE),),
+        ("code=", "key=", "auth=", "session=", "sid=", "ticket=", "assertion=", "samlresponse=", "nonce="),
+    ),
+    Layer((partial(_grouped, _WEBHOOK),), ("webhook", "hooks.")),
+)
