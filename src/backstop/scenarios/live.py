@@ -11,6 +11,7 @@ from typing import Any, Final
 from backstop.clock import SystemClock
 from backstop.errors import UsageError
 from backstop.models import build_models
+from backstop.sandbox.faults import FAULTS
 from backstop.scenarios.base import Scenario
 from backstop.scenarios.model_scripts import MODEL_SCRIPTS, PRIMARY, ModelFault
 from backstop.settings import ProviderSettings, Settings
@@ -48,10 +49,17 @@ def _plain(provider: ProviderSettings) -> dict[str, Any]:
 
 
 def live_for(scenario: Scenario, settings: Settings) -> Live:
-    """Raises UsageError if the scenario injects more than a first bad output, or if no model of the settings can be asked."""
+    """Raises UsageError if the scenario injects more than a first bad output or needs the emulator as its witness, or if no model
+    of the settings can be asked."""
     if MODEL_SCRIPTS[scenario.models].live == "more":
         raise UsageError(
             f"{scenario.name} injects more than a first bad output, so it cannot be played live",
+            unchanged="nothing was started",
+            todo="leave --live out, or unset BACKSTOP_LIVE",
+        )
+    if FAULTS[scenario.cluster].secrets:
+        raise UsageError(
+            f"{scenario.name} is not played live: only the emulator can tell whether a secret reached a model",
             unchanged="nothing was started",
             todo="leave --live out, or unset BACKSTOP_LIVE",
         )
