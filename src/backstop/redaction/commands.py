@@ -36,6 +36,7 @@ _REDIS_AUTH: Final = re.compile(
     r"""["']AUTH["'][ \t]{1,4}(?:["'][^"']{1,128}["'][ \t]{1,4})?(?=["'][^"']{1,1024}["'](?:[ \t]*$))""", re.IGNORECASE
 )
 _CONFIG: Final = re.compile(r"[ \t]*(?:ENV[ \t]+|ARG[ \t]+|export[ \t]+|set[ \t]+)?([\w.-]{1,80}+)[ \t]+(\S{1,4096}+)[ \t]*\r?$")
+_ARGV: Final = re.compile(r"""["'](?:-u|--user(?:name)?)["'],[ ]?["'][^"']{0,128}["'],[ ]?.{0,128}?["']-p["'],[ ]?(?=["'])""")
 _LITERAL: Final = re.compile(r"--from-literal[= ][\"']?[\w.-]{1,253}=")
 _NETRC: Final = re.compile(r"\blogin[ \t]+\S{1,200}[ \t]+password[ \t]+(?=\S)")
 _CONFIG_KEYS: Final = frozenset({"requirepass", "masterauth"})
@@ -81,5 +82,6 @@ LAYERS: Final = (
     Layer((partial(_after, _SQL),), ("password ", "passphrase ", "passwd ", "identified ")),
     Layer((partial(_after, _REDIS_AUTH),), ('auth"', "auth'")),
     Layer((partial(_after, _NETRC),), ("login ",)),
+    Layer((partial(_after, _ARGV),), ('"-p"', "'-p'")),
     Layer((partial(_after, _LITERAL),), ("--from-literal",)),
 )

@@ -11,7 +11,7 @@ from backstop.redaction.hits import Hit, only_placeholders
 from backstop.redaction.layer import Layer
 from backstop.redaction.values import harmless
 
-_REGION: Final = re.compile(r"""[^"'`\r\n\]}]*+""")
+_REGION: Final = re.compile(r"""[^"'`\r\n]*+""")
 _ESCAPED_END: Final = re.compile(r"(?<!\\)\\++(?:[rn]|$)")
 _SCHEME: Final = re.compile(
     r"[ \t]*(?:(?:Basic|Bearer|Bot|Token|ApiKey|Api-Key|Key|Negotiate|NTLM|GoogleLogin|SharedKey\w*|JWT|OAuth2?)[ \t]+(?!\w+=))?",
@@ -21,6 +21,7 @@ _PARAMETERS: Final = re.compile(r"[ \t]*(?:Digest|AWS4-HMAC-SHA256|Signature|OAu
 _CREDENTIAL: Final = re.compile(r"[^\s,;]++")
 _COOKIE: Final = re.compile(r"([^=;,\s]{1,200}+)=([^;\s]++)")
 _ATTRIBUTES: Final = frozenset({"path", "domain", "expires", "max-age", "samesite", "priority", "version"})
+_OPENERS: Final = {"]": "[", ")": "(", "}": "{"}
 _BARE: Final = re.compile(r"(?<![\w-])(?:(Bearer)|Basic)[ \t]{1,4}([A-Za-z0-9._~+/=-]{8,})", re.IGNORECASE)
 _WORD: Final = re.compile(r"[A-Za-z]?[a-z]+(?:[-/=][a-z]+)*=?\.?")
 _MODE: Final = re.compile(r"[A-Za-z]{1,12}(?:,[A-Za-z]{1,12})*")  # `authorization: RBAC`
@@ -48,15 +49,24 @@ def authorization(line: str, start: int, end: int) -> Iterator[Hit]:
         return
     scheme = _SCHEME.match(line, start, end)
     found = _CREDENTIAL.match(line, scheme.end() if scheme else start, end)
-    if found and not harmless(found.group()) and ((scheme and scheme.group()) or _MODE.fullmatch(found.group()) is None):
-        yield Hit(*found.span(), password_of_pair(found.group()) or found.group())
+    text = _unclosed(found.group()) if found else ""
+    if found and not harmless(text) and ((scheme and scheme.group()) or _MODE.fullmatch(text) is None):
+        yield Hit(found.start(), found.start() + len(text), password_of_pair(text) or text)
 
 
 def cookies(line: str, start: int, end: int) -> Iterator[Hit]:
     """The value of each cookie; the attributes of Set-Cookie stay."""
     for found in _COOKIE.finditer(line, start, end):
-        if found[1].lower() not in _ATTRIBUTES and not harmless(found[2]):
-            yield Hit(*found.span(2), found[2])
+        text = _unclosed(found[2])
+        if found[1].lower() not in _ATTRIBUTES and not harmless(text):
+            yield Hit(found.start(2), found.start(2) + len(text), text)
+
+
+def _unclosed(text: str) -> str:
+    """A value without the brackets that close what is around it."""
+    while text and text[-1] in "])}" and text.count(text[-1]) > text.count(_OPENERS[text[-1]]):
+        text = text[:-1]
+    return text
 
 
 def find(line: str) -> Iterator[Hit]:

@@ -13,7 +13,7 @@ from typing import Final
 from backstop.redaction.headers import decoded_text
 from backstop.redaction.hits import Hit, only_placeholders, words
 from backstop.redaction.keys import holds
-from backstop.redaction.values import names_an_object, quoted, unescaped
+from backstop.redaction.values import harmless, names_an_object, quoted, unescaped
 
 _YAML_KIND: Final = re.compile(r"^([ ]{0,80})(-[ ]{1,4})?kind:[ \t]*[\"']?Secret[\"']?[ \t]*\r?$", re.MULTILINE)
 _JSON_KIND: Final = re.compile(r"kind(\\{0,31}[\"'])[ \t]{0,8}:\s{0,8}\1Secret(?:List)?\1")
@@ -129,7 +129,7 @@ def _line_value(text: str, start: int, end: int, entry: re.Match[str] | None, ke
     """The value on one line below `data`, or one line of a block value."""
     at = entry.end() if entry else start + len(text[start:end]) - len(text[start:end].lstrip())
     literal = text[at:end].rstrip()
-    if not literal or _BLOCK.match(literal) or only_placeholders(literal) or literal in {'""', "''", "null", "{}"}:
+    if not literal or _BLOCK.match(literal) or harmless(literal.strip("\"'")):
         return
     value = quoted(literal, 0) if literal[0] in "\"'" else None
     if value:

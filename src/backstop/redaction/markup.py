@@ -11,7 +11,7 @@ from backstop.redaction.hits import Hit
 from backstop.redaction.keys import holds
 from backstop.redaction.values import harmless
 
-_ELEMENT: Final = re.compile(r"<([\w:.-]{1,100}+)((?:\s[^<>]{0,400})?)>([^<]{1,4096}+)(?=<|$)")
+_ELEMENT: Final = re.compile(r"<([\w:.-]{1,100}+)((?:\s[^<>]{0,400})?)>(?:([^<]{1,4096}+)(?=</)|(\S{1,4096})$)")
 _NAMED: Final = re.compile(r"""\s(?:name|key|id)\s?=\s?["']([^"']{1,200})["']""")
 
 
@@ -21,7 +21,7 @@ def find(line: str) -> Iterator[Hit]:
         attribute = _NAMED.search(element[2])
         if holds(name) is None and (attribute is None or holds(attribute[1]) is None):
             continue
-        text = element[3].strip()
+        text = (element[3] or element[4]).strip()
         if text and not harmless(text):
-            start = line.index(text, element.start(3))
+            start = line.index(text, element.end(2))
             yield Hit(start, start + len(text), html.unescape(text))

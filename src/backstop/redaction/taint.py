@@ -18,8 +18,8 @@ from backstop.redaction.keys import holds
 
 SHORTEST: Final = 8
 """Shorter values go where they were found only: elsewhere they would be chance."""
-_CHUNK: Final = 32
-"""Longer values are looked for in pieces, so that one that was cut elsewhere goes too."""
+_PIECE: Final = 32
+"""Values of twice this length are looked for in pieces of it, so that one that was cut elsewhere goes too."""
 _COMMON: Final = words(
     "postgres postgresql mysqladmin mongodb rabbitmq redis-server elasticsearch kubernetes localhost changeme username "
     "database default production development staging testing internal external Running Pending container deployment namespace "
@@ -28,6 +28,7 @@ _COMMON: Final = words(
 """Words that evidence is made of. Who has one of them for a password has none."""
 _MANY: Final = 300
 """With more beginnings than this, looking for each of them takes longer than looking at each position."""
+_WORD: Final = re.compile(r"[a-z]{8,16}")
 _DIGITS: Final = re.compile(r"\d+")
 
 
@@ -96,9 +97,9 @@ class Taint:
         """Where the longest value at `place` ends, and its placeholder; 0 if there is none."""
         for length in self._lengths[text[place : place + SHORTEST]]:
             piece = text[place : place + length]
-            if (placeholder := self._forms.get(piece)) and piece not in self._names and not _within_a_number(text, place, piece):
+            if (placeholder := self._forms.get(piece)) and piece not in self._names and not _part_of_more(text, place, piece):
                 return place + length, placeholder
-        if last and len(text) - place < 2 * _CHUNK:
+        if last and len(text) - place < 2 * _PIECE:
             rest = text[place:]
             return next(((len(text), p) for form, p in self._forms.items() if form.startswith(rest)), (0, ""))
         return 0, ""
@@ -111,18 +112,20 @@ def _occurrences(head: str, text: str) -> Iterator[int]:
         at = text.find(head, at + 1)
 
 
-def _within_a_number(text: str, place: int, piece: str) -> bool:
-    """Whether a value of digits stands within a longer number, such as a time."""
+def _part_of_more(text: str, place: int, piece: str) -> bool:
+    """Whether a value of digits is part of a longer number, such as a time, or a plain word is part of a longer name."""
     around = text[max(0, place - 1) : place] + text[place + len(piece) : place + len(piece) + 1]
-    return _DIGITS.fullmatch(piece) is not None and any(char.isdigit() or char == "." for char in around)
+    if _DIGITS.fullmatch(piece):
+        return any(char.isdigit() or char == "." for char in around)
+    return _WORD.fullmatch(piece) is not None and any(char.isalnum() or char in "._-/" for char in around)
 
 
 def _pieces(form: str) -> Iterator[str]:
-    """A form in pieces of `_CHUNK` characters, the last of them longer if it would be too short to look for."""
+    """A long form in pieces of `_PIECE` characters, the last of them longer; a shorter one whole, as its end alone may be anything."""
     at = 0
-    while len(form) - at >= _CHUNK + SHORTEST:
-        yield form[at : at + _CHUNK]
-        at += _CHUNK
+    while len(form) - at >= 2 * _PIECE:
+        yield form[at : at + _PIECE]
+        at += _PIECE
     yield form[at:]
 
 

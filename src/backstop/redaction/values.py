@@ -26,6 +26,7 @@ _STOP: Final = re.compile(
 _STOPS: Final = 16
 """How many possible ends of a value are looked at: what has more of them goes whole."""
 _OPENER: Final = {")": "(", "]": "[", "}": "{"}
+_KEYS: Final = frozenset({"token", "password", "secret", "key", "api-key", "apikey", "tls.key", "value"})
 _HARMLESS: Final = re.compile(
     r"""
     null|nil|none|true|false|undefined|n/a|yes|no|on|off|ok|\*+|\.{2,}|-+|_+|[xX]{3,}|
@@ -34,16 +35,17 @@ _HARMLESS: Final = re.compile(
        bool|int|bytes|text|basic|bearer|digest|and|or|for|in|to|of|the|with)[.,:;!]?|
     [<\[({]{1,2}(?:set\ to|none|nil|null|unset|unknown|empty|hidden|redacted|masked|secret|sensitive|not\ set|no\ value|your|
        omitted|removed|filtered|protected|withheld|known\ after)\b[^<>\[\](){}]{0,80}[>\])}]{0,2}|
-    \$\([\w.]+\)|\$\{[\w.]+\}|\$[A-Z_][A-Z0-9_]*|\{\{[^{}]{0,80}\}\}|%\(\w+\)s|%[svqd]|<%=[^%]{0,80}%>|
+    \$\([\w./-]+\)?|\$\{[\w.]+\}|\$[A-Z_][A-Z0-9_]*|\{\{[^{}]{0,80}\}\}|%\(\w+\)s|%[svqd]|<%=[^%]{0,80}%>|<[a-z][a-z_ -]{0,40}>|
+    (?:[\w.$]+\.)?[A-Z]\w*(?:@[0-9a-f]{1,8}|\{[0-9a-f]{5,8})|
     (?:~|\.{1,2})?/(?:run|var|etc|mnt|tmp|home|opt|usr|secrets?|vault|app|data|root|dev|proc|srv)(?:/[\w.\-]*)*|
     (?:file:|vault:|ref\+|op://|secret://|secretref:|env:|!secret\ |arn:aws:(?:secretsmanager|ssm):|projects/[\w-]+/secrets/).*|
-    (?:os\.environ|os\.getenv|process\.env|System\.getenv|getenv|self|this|ENV|var|local|module|settings|config|cfg|args|opts|options)
-       (?:[.\[(].*)
+    (?:os\.environ|os\.getenv|process\.env|System\.getenv|getenv|self|this|ENV|var|local|module|settings|config|cfg|args|opts|
+       options)(?:[.\[(].*)
     """,
     re.VERBOSE | re.IGNORECASE,
 )
 _NAME: Final = re.compile(r"[a-z]+(?:[-.][a-z]+)+(?:-\d{1,2})?")
-_NUMBER: Final = re.compile(r"-?\d{1,6}(?:\.\d{1,6})?(?:ms|[smhd%])?")
+_NUMBER: Final = re.compile(r"-?\d{1,6}(?:\.\d{1,6})?(?:ms|[smhd%])?|0x[0-9a-f]{1,16}|[A-Za-z]+(?:\.[A-Za-z]+){2,}(?:/\d+)?")
 
 
 class Scalar(NamedTuple):
@@ -67,8 +69,8 @@ def names_an_object(value: str) -> bool:
 
 
 def counts(value: str) -> bool:
-    """Whether a value is a short number: `5`, `24h`."""
-    return _NUMBER.fullmatch(value) is not None
+    """Whether a value is a short number, or a program's name for something: `5`, `24h`, `0x1c`, `com.example.Job/7`, `token`."""
+    return value in _KEYS or _NUMBER.fullmatch(value) is not None
 
 
 def quoted(line: str, at: int) -> Scalar | None:
