@@ -39,13 +39,14 @@ def test_an_unknown_scenario_suggests_the_nearest(tmp_path: Path) -> None:
     assert "the nearest is 'tool-failure'" in refused(tmp_path, "drill", "tool-failur")
 
 
-@pytest.mark.parametrize("option", [("--live",), ("--context", "prod")])
-def test_what_is_not_built_yet_says_so(tmp_path: Path, option: tuple[str, ...]) -> None:
-    assert "is not built yet" in refused(tmp_path, "drill", *option)
+def test_what_is_not_built_yet_says_so(tmp_path: Path) -> None:
+    assert "is not built yet" in refused(tmp_path, "drill", "--context", "prod")
 
 
-def test_live_by_environment_is_not_ignored(tmp_path: Path) -> None:
-    assert "--live is not built yet" in refused(tmp_path, "drill", BACKSTOP_LIVE="true")
+@pytest.mark.parametrize(("option", "more"), [(("--live",), {}), ((), {"BACKSTOP_LIVE": "true"})])
+def test_live_without_a_model_is_not_played_with_emulated_ones(tmp_path: Path, option: tuple[str, ...], more: dict[str, str]) -> None:
+    nothing = {"AWS_REGION": "", "AWS_DEFAULT_REGION": "", "BACKSTOP_MODELS_URL": ""}
+    assert "--live needs a model that can be asked" in refused(tmp_path, "drill", *option, **nothing, **more)
 
 
 def test_all_and_a_name_contradict_each_other(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ content          gen_ai.input.messages, gen_ai.output.messages: only if asked fo
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,11 +18,36 @@ from typing import Final
 from opentelemetry import trace
 from opentelemetry.trace import SpanKind, StatusCode, TracerProvider
 
+from backstop.errors import ConfigError
 from backstop.models.asking import Attempt, Question, Reply
 from backstop.models.catalog import ModelSpec
 
 _PROVIDERS: Final = {"bedrock": "aws.bedrock"}
 """Where the conventions' name of a provider is not ours."""
+
+
+_ENDPOINTS: Final = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
+
+
+def export_spans() -> Callable[[], None]:
+    """Sends the spans of this process to where OpenTelemetry's own variables say, if they say so; returns what ends that. Raises
+    `ConfigError` if the SDK for it is not installed."""
+    if not any(os.environ.get(variable) for variable in _ENDPOINTS):
+        return lambda: None
+    try:
+        from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+        from opentelemetry.sdk.resources import Resource
+        from opentelemetry.sdk.trace import TracerProvider as SdkProvider
+        from opentelemetry.sdk.trace.export import BatchSpanProcessor
+    except ImportError as error:
+        raise ConfigError(
+            f"an OTLP endpoint is set and OpenTelemetry's SDK is not installed ({error})",
+            todo="install backstop[otel], or unset OTEL_EXPORTER_OTLP_ENDPOINT",
+        ) from error
+    provider = SdkProvider(resource=Resource.create({"service.name": os.environ.get("OTEL_SERVICE_NAME", "backstop")}))
+    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+    trace.set_tracer_provider(provider)
+    return provider.shutdown
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from backstop.events import EventLog
 from backstop.executor.client import ExecutorClient
 from backstop.models import Stores, build_models
 from backstop.models.budget import FileSpend
+from backstop.models.telemetry import export_spans
 from backstop.pipeline.calls import CallFeed
 from backstop.pipeline.history import History
 from backstop.pipeline.incident import Incident
@@ -45,6 +46,7 @@ async def serve(config: AgentConfig) -> None:
         raise ConfigError("executor_socket is missing", todo="start an executor and name its socket")
     settings, clock, feed = config.load_settings(), SystemClock(), CallFeed()
     async with AsyncExitStack() as stack:
+        stack.callback(export_spans())
         log = stack.enter_context(EventLog(config.record, clock))
         client = await stack.enter_async_context(ClusterClient(config.kubeconfig, config.context))
         models = build_models(settings, clock, feed, Stores(spend=FileSpend(config.state / "spend.json")))
