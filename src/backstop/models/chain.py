@@ -43,6 +43,26 @@ class Skipped:
 Rules = Callable[[Evidence], Diagnosis]
 
 
+@dataclass(frozen=True)
+class _Case:
+    """What one `diagnose` is about. Its evidence grows by what is looked up, so that each question is a fresh one."""
+
+    start: Evidence
+    rejected: tuple[str, ...]
+    investigation: InvestigationPort | None
+
+    @property
+    def incident(self) -> str:
+        return self.start.alert.id
+
+    @property
+    def evidence(self) -> Evidence:
+        return self.investigation.evidence if self.investigation is not None else self.start
+
+    def question(self, max_output_tokens: int) -> Question:
+        return diagnosis_question(self.evidence, self.rejected, max_output_tokens, self.investigation)
+
+
 @dataclass
 class ModelChain:
     """The `ModelPort` over hops that are tried in order. Safe for any number of concurrent incidents."""
@@ -67,27 +87,26 @@ class ModelChain:
     ) -> Proposal:
         """The first readable diagnosis. `attempt` 0 starts at the first hop; later ones behind the hop that proposed last for this
         alert (if that is not remembered, at hop `attempt`). Raises `ModelError` with every failure in one sentence."""
-        incident = evidence.alert.id
-        start = 0 if attempt <= 0 else self._last_proposer.get(incident, attempt - 1) + 1
+        case = _Case(evidence, rejected, investigation)
+        start = 0 if attempt <= 0 else self._last_proposer.get(case.incident, attempt - 1) + 1
         failures = self._say_skipped() if attempt <= 0 else []
-        route = self._route(start)
         deadline = self.clock.monotonic() + self.settings.diagnose_deadline_seconds
-        for place, hop in enumerate(route):
-            seconds = self._share(deadline - self.clock.monotonic(), later=len(route) - place - 1)
+        waiting = list(self.hops[start:])
+        while waiting:
+            hop = self._next(waiting)
+            seconds = self._share(deadline - self.clock.monotonic(), later=len(waiting))
             if seconds < _TOO_SHORT_SECONDS:
                 failures.append(f"{hop.spec.id} was not asked: {self.settings.diagnose_deadline_seconds:g} s have passed")
                 break
-            now = investigation.evidence if investigation is not None else evidence
-            question = diagnosis_question(now, rejected, self.settings.diagnosis_max_output_tokens, investigation)
             try:
-                diagnosis = await self._ask(incident, hop, question, self.clock.monotonic() + seconds, investigation)
+                diagnosis = await self._ask(case, hop, self.clock.monotonic() + seconds)
             except HopFailed as failure:
                 failures.append(f"{hop.spec.id}: {failure.outcome}")
                 continue
-            self._remember(incident, self.hops.index(hop))
+            self._remember(case.incident, self.hops.index(hop))
             return Proposal(diagnosis=diagnosis, model=hop.spec.id, family=hop.spec.family)
         if self.rules is not None and start <= len(self.hops):
-            return self._by_rules(self.rules, investigation.evidence if investigation is not None else evidence)
+            return self._by_rules(self.rules, case.evidence)
         raise ModelError(
             f"no model gave a usable diagnosis ({'; '.join(failures) or 'every model of the chain was already refused'})",
             unchanged="nothing was decided or written",
@@ -107,10 +126,12 @@ class ModelChain:
         """Closes the connection pools."""
         await self.wire.aclose()
 
-    def _route(self, start: int) -> tuple[Hop, ...]:
-        """Those that may be asked first, in their order; then those that cool, the one that has the least left first."""
-        left = {hop: self.cooldown.seconds_left(hop.spec.id) for hop in self.hops[start:]}
-        return tuple(sorted(left, key=left.__getitem__))
+    def _next(self, waiting: list[Hop]) -> Hop:
+        """Takes the next one out: in their order those that may be asked now; of those that cool, the one that has the least left.
+        Decided anew before each question, since others ask too."""
+        hop = min(waiting, key=lambda hop: self.cooldown.seconds_left(hop.spec.id))
+        waiting.remove(hop)
+        return hop
 
     def _share(self, remaining: float, *, later: int) -> float:
         """What one hop may take of the remaining seconds, retries and look-ups included: all but a reserve for the hops behind it,
@@ -123,29 +144,26 @@ class ModelChain:
         while len(self._last_proposer) > _REMEMBERED_INCIDENTS:
             self._last_proposer.popitem(last=False)
 
-    async def _ask(
-        self, incident: str, hop: Hop, question: Question, until: float, investigation: InvestigationPort | None
-    ) -> Diagnosis:
+    async def _ask(self, case: _Case, hop: Hop, until: float) -> Diagnosis:
         """Asks one hop, and remembers what came of it."""
-        self.cooldown.asking(hop.spec.id)
+        asked = self.cooldown.asking(hop.spec.id)
         try:
-            diagnosis = await self._try(incident, hop, question, until, investigation)
+            diagnosis = await self._try(case, hop, until)
         except HopFailed as failure:
-            self.cooldown.failed(hop.spec.id, failure)
+            self.cooldown.failed(hop.spec.id, failure, asked)
             raise
         except BaseException:  # cut off from outside, which says nothing about the hop
-            self.cooldown.released(hop.spec.id)
+            self.cooldown.released(hop.spec.id, asked)
             raise
         self.cooldown.succeeded(hop.spec.id)
         return diagnosis
 
-    async def _try(
-        self, incident: str, hop: Hop, question: Question, until: float, investigation: InvestigationPort | None
-    ) -> Diagnosis:
+    async def _try(self, case: _Case, hop: Hop, until: float) -> Diagnosis:
         tries = 0
         while True:
             try:
-                return await self.dialogue.hold(incident, hop, question, until, investigation)
+                question = case.question(self.settings.diagnosis_max_output_tokens)
+                return await self.dialogue.hold(case.incident, hop, question, until, case.investigation)
             except HopFailed as failure:
                 wait = self._wait(failure, tries, until)
                 if wait is None:
