@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import sys
+from typing import Annotated
 
 import typer
 
-from backstop.cli import drill, sandbox
+from backstop.cli import doctor, drill, sandbox
 from backstop.errors import BackstopError, UsageError
 
 app = typer.Typer(
@@ -18,7 +19,23 @@ app = typer.Typer(
     rich_markup_mode=None,  # plain help comes up twice as fast
 )
 app.command("drill", short_help="One incident: a naive agent and Backstop side by side.")(drill.drill)
+app.command("doctor", short_help="What is configured, which models answer, what the identity may do.")(doctor.doctor)
 app.add_typer(sandbox.app, name="sandbox")
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        typer.echo(f"backstop {version('backstop')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    _version: Annotated[bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")] = False,
+) -> None:
+    """What stands before any command."""
 
 
 def main() -> None:

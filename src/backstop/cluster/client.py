@@ -13,13 +13,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final, Literal, Self
 
 import httpx2
 from lightkube.core.exceptions import ConfigError as LightkubeConfigError
 
 from backstop.cluster import kubeconfig as kube
-from backstop.cluster.objects import Json, clean, text
+from backstop.cluster.objects import Json, clean, mapping, text
 from backstop.errors import ClusterConflict, ClusterError, ClusterRefused, ClusterUnavailable, ConfigError, ReplyLost
 
 FIELD_MANAGER: Final = "backstop"
@@ -29,6 +29,13 @@ MAX_BYTES: Final = 64 * 2**20
 WARM_SECONDS: Final = 2.0
 
 Params = Mapping[str, str | int]
+Review = Literal["SelfSubjectReview", "SelfSubjectAccessReview"]
+
+_REVIEWS: Final[Mapping[Review, str]] = {
+    "SelfSubjectReview": "authentication.k8s.io",
+    "SelfSubjectAccessReview": "authorization.k8s.io",
+}
+"""The questions that an identity may ask about itself, and the API group of each."""
 
 _HEADERS: Final = {"Accept": "application/json, */*", "User-Agent": FIELD_MANAGER}
 
@@ -90,6 +97,18 @@ class ClusterClient:
         """Whatever HTTP answer a GET gives, also an error. Raises ReplyLost if it was asked and gave none in time, and
         ClusterUnavailable if it could not even be asked."""
         return await self._exchange("GET", path, params=None, content=None, headers={}, deadline=deadline, limit=limit)
+
+    async def review(self, kind: Review, spec: Json | None = None) -> Json:
+        """The status of a question about this identity itself. It is a POST that stores nothing, so that asking again is harmless.
+        Raises ClusterRefused or ClusterUnavailable."""
+        version = f"{_REVIEWS[kind]}/v1"
+        content = json.dumps({"apiVersion": version, "kind": kind} | ({"spec": spec} if spec else {}), allow_nan=False).encode()
+        path, headers = f"/apis/{version}/{kind.lower()}s", {"Content-Type": "application/json"}
+        try:
+            answer = await self._call("POST", path, params=None, content=content, headers=headers, limit=MAX_BYTES)
+        except ReplyLost as error:
+            raise ClusterUnavailable(error.what) from error
+        return mapping(_object(answer.body), "status")
 
     async def patch(self, path: str, operations: list[Json], *, audit_id: str, dry_run: bool = False) -> tuple[Json, str]:
         """One JSON patch, sent once; the object as the API server answers it, and the audit id. `audit_id` is proposed to the API
