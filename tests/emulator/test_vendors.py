@@ -221,6 +221,8 @@ async def test_every_wire_is_labelled_and_none_when_a_live_vendor_is_played(prov
     for _ in range(2):
         heard = await live.hear(wire)
         assert "backstop" not in f"{heard.headers} {heard.body!r}"
+    async with live._session.get(f"{live.url}/models") as listed:
+        assert "backstop" not in f"{listed.headers} {await listed.text()}"
     assert [e["source"] for e in await live.journal()] == ["injected", "emulated"]
 
 
