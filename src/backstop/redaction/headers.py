@@ -17,7 +17,11 @@ _SCHEME: Final = re.compile(
     r"[ \t]*(?:(?:Basic|Bearer|Bot|Token|ApiKey|Api-Key|Key|Negotiate|NTLM|GoogleLogin|SharedKey\w*|JWT|OAuth2?)[ \t]+(?!\w+=))?",
     re.IGNORECASE,
 )
-_PARAMETERS: Final = re.compile(r"[ \t]*(?:Digest|AWS4-HMAC-SHA256|Signature|OAuth|Hawk|GNAP|DPoP|MAC)\b[ \t]", re.IGNORECASE)
+_PARAMETERS: Final = re.compile(
+    r"""[ \t]*(?:Digest|AWS4-HMAC-SHA256|Signature|OAuth|Hawk|GNAP|DPoP|MAC)[ \t]+"""
+    r"""((?:[\w-]{1,40}=(?:\\{0,15}"[^"]{0,2000}"|[^\s,"'`]{1,2000})(?:,[ \t]{0,4})?){1,40})""",
+    re.I,
+)
 _CREDENTIAL: Final = re.compile(r"[^\s,;]++")
 _COOKIE: Final = re.compile(r"([^=;,\s]{1,200}+)=([^;\s]++)")
 _ATTRIBUTES: Final = frozenset({"path", "domain", "expires", "max-age", "samesite", "priority", "version"})
@@ -40,12 +44,9 @@ def region(line: str, at: int, end: int | None = None) -> tuple[int, int]:
 
 def authorization(line: str, start: int, end: int) -> Iterator[Hit]:
     """The credentials of an Authorization value; of a scheme with parameters (Digest, AWS4, …) all of them."""
-    if _PARAMETERS.match(line, start, end):
-        text = line[start:end].strip()
-        at = line.index(text, start)
-        scheme_end = at + len(text.split(None, 1)[0]) + 1
-        if not only_placeholders(line[scheme_end:end]):
-            yield Hit(scheme_end, at + len(text), line[scheme_end : at + len(text)])
+    if parameters := _PARAMETERS.match(line, start):
+        if not only_placeholders(parameters[1]):
+            yield Hit(*parameters.span(1), parameters[1])
         return
     scheme = _SCHEME.match(line, start, end)
     found = _CREDENTIAL.match(line, scheme.end() if scheme else start, end)

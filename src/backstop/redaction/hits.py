@@ -10,7 +10,7 @@ PLACEHOLDER: Final = re.compile(r"<redacted-[a-z]{2,8}-[0-9a-f]{8}>")
 """What stands where a secret stood: `<redacted-KIND-HEX8>`. No rule of ours may match it."""
 
 _LOOSE: Final = re.compile(r"redacted[-_ ]{1,2}[a-z]{2,8}[-_ ]{1,2}[0-9a-f]{4}", re.IGNORECASE)
-_ALNUM: Final = re.compile(r"[^\W_]")
+_MATTER: Final = re.compile(r"[^\s\"'`,;:.()\[\]{}<>\\|/=&-]")
 
 
 def words(text: str) -> frozenset[str]:
@@ -42,7 +42,7 @@ def holds_placeholder(text: str) -> bool:
 
 def only_placeholders(text: str) -> bool:
     """Whether nothing is left to hide once the placeholders are taken out."""
-    return _ALNUM.search(PLACEHOLDER.sub("", text)) is None
+    return _MATTER.search(PLACEHOLDER.sub("", text)) is None
 
 
 def replaced(text: str, hits: Iterable[Hit], name: Callable[[Hit, str], str]) -> str:

@@ -11,7 +11,7 @@ from backstop.redaction.hits import Hit
 from backstop.redaction.keys import holds
 from backstop.redaction.values import harmless
 
-_ELEMENT: Final = re.compile(r"<([\w:.-]{1,100}+)((?:\s[^<>]{0,400})?)>(?:([^<]{1,4096}+)(?=</)|(\S{1,4096})$)")
+_ELEMENT: Final = re.compile(r"<([\w:.-]{1,100}+)((?:\s[^<>]{0,400})?)>(?:([^<]{1,4096}+)(?=</)|([^\s<]{1,4096})$)")
 _NAMED: Final = re.compile(r"""\s(?:name|key|id)\s?=\s?["']([^"']{1,200})["']""")
 
 

@@ -78,7 +78,8 @@ def _read(line: str, pair: re.Match[str], what: Holds) -> tuple[list[Hit], int]:
         value = value or (quoted(line, at + 1) if line[at : at + 1] == "[" else None)
         start, end = headers.region(line, value.start if value else at, value.end if value else None)
         read = headers.authorization if what is Holds.AUTHORIZATION else headers.cookies
-        return list(read(line, start, end)), max(end, at)
+        hits = list(read(line, start, end))
+        return hits, max([at, *(hit.end for hit in hits)])
     if value is None and line[at : at + 1] in {"[", "{", "("} and (items := _items(line, at)) is not None:
         return items
     value = value or _plain(line, pair, what)

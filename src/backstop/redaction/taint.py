@@ -97,8 +97,8 @@ class Taint:
         """Where the longest value at `place` ends, and its placeholder; 0 if there is none."""
         for length in self._lengths[text[place : place + SHORTEST]]:
             piece = text[place : place + length]
-            if (placeholder := self._forms.get(piece)) and piece not in self._names and not _part_of_more(text, place, piece):
-                return place + length, placeholder
+            if (name := self._forms.get(piece)) and piece not in self._names and not _part_of_more(text, place, piece):
+                return place + length, name
         if last and len(text) - place < 2 * _PIECE:
             rest = text[place:]
             return next(((len(text), p) for form, p in self._forms.items() if form.startswith(rest)), (0, ""))
@@ -121,7 +121,7 @@ def _part_of_more(text: str, place: int, piece: str) -> bool:
 
 
 def _pieces(form: str) -> Iterator[str]:
-    """A long form in pieces of `_PIECE` characters, the last of them longer; a shorter one whole, as its end alone may be anything."""
+    """A long form in pieces of `_PIECE` characters, the last one longer; a shorter one whole, as its end alone may be anything."""
     at = 0
     while len(form) - at >= 2 * _PIECE:
         yield form[at : at + _PIECE]

@@ -29,23 +29,24 @@ _OPENER: Final = {")": "(", "]": "[", "}": "{"}
 _KEYS: Final = frozenset({"token", "password", "secret", "key", "api-key", "apikey", "tls.key", "value"})
 _HARMLESS: Final = re.compile(
     r"""
-    null|nil|none|true|false|undefined|n/a|yes|no|on|off|ok|\*+|\.{2,}|-+|_+|[xX]{3,}|
+    null|nil|none|true|false|undefined|n/a|yes|no|on|off|ok|~|\*+|\.{2,}|-+|_+|[xX]{3,}|
     (?:expired|invalid|missing|required|unauthorized|denied|revoked|malformed|mismatch(?:ed)?|empty|unknown|unset|disabled|enabled|
        failed|wrong|incorrect|not|is|was|has|must|cannot|could|should|unavailable|rejected|accepted|present|absent|optional|string|
        bool|int|bytes|text|basic|bearer|digest|and|or|for|in|to|of|the|with)[.,:;!]?|
-    [<\[({]{1,2}(?:set\ to|none|nil|null|unset|unknown|empty|hidden|redacted|masked|secret|sensitive|not\ set|no\ value|your|
-       omitted|removed|filtered|protected|withheld|known\ after)\b[^<>\[\](){}]{0,80}[>\])}]{0,2}|
-    \$\([\w./-]+\)?|\$\{[\w.]+\}|\$[A-Z_][A-Z0-9_]*|\{\{[^{}]{0,80}\}\}|%\(\w+\)s|%[svqd]|<%=[^%]{0,80}%>|<[a-z][a-z_ -]{0,40}>|
-    (?:[\w.$]+\.)?[A-Z]\w*(?:@[0-9a-f]{1,8}|\{[0-9a-f]{5,8})|
+    <set\ to\ the\ key\ '[\w.-]+'\ (?:in|of)\ [\w ]+\ '[\w.-]+'>(?:\ +Optional:\ \w+)?|
+    [<\[({]{1,2}(?:none|nil|null|unset|unknown|empty|hidden|redacted|masked|secret|sensitive|not|no|your|omitted|removed|filtered|
+       protected|withheld|known|set)(?:[a-z ,_-]{0,60}[>\])}]{1,2})?|
+    \$\([\w./-]+\)?|\$\{[\w.]+\}|(?-i:\$[A-Z_][A-Z0-9_]*)|\{\{[^{}]{0,80}\}\}|%\(\w+\)s|%[svqd]|<%=[^%]{0,80}%>|<[a-z][a-z_ -]{0,40}>|
+    (?-i:(?:[a-z]\w*\.)+[A-Z][\w$]*@[0-9a-f]{4,8}|Token\{[0-9a-f]{5,8})|
     (?:~|\.{1,2})?/(?:run|var|etc|mnt|tmp|home|opt|usr|secrets?|vault|app|data|root|dev|proc|srv)(?:/[\w.\-]*)*|
-    (?:file:|vault:|ref\+|op://|secret://|secretref:|env:|!secret\ |arn:aws:(?:secretsmanager|ssm):|projects/[\w-]+/secrets/).*|
-    (?:os\.environ|os\.getenv|process\.env|System\.getenv|getenv|self|this|ENV|var|local|module|settings|config|cfg|args|opts|
-       options)(?:[.\[(].*)
+    (?:file|vault|secret|op|ref\+\w+):[\w.-]*/[\w./#+?=-]*|(?-i:env:[A-Z_]+)|secretref:[\w/.-]+|!secret\ [\w.-]+|
+    arn:aws:(?:secretsmanager|ssm):[\w:/.-]*|projects/[\w-]+/secrets/[\w/-]*|
+    (?:os\.environ|os\.getenv|process\.env|System\.getenv|getenv)(?:[.\[(].*)?
     """,
     re.VERBOSE | re.IGNORECASE,
 )
 _NAME: Final = re.compile(r"[a-z]+(?:[-.][a-z]+)+(?:-\d{1,2})?")
-_NUMBER: Final = re.compile(r"-?\d{1,6}(?:\.\d{1,6})?(?:ms|[smhd%])?|0x[0-9a-f]{1,16}|[A-Za-z]+(?:\.[A-Za-z]+){2,}(?:/\d+)?")
+_NUMBER: Final = re.compile(r"-?\d{1,5}(?:\.\d{1,6})?(?:ms|[smhd%])?|[A-Za-z]+(?:\.[A-Za-z]+){2,}(?:/\d+)?")
 
 
 class Scalar(NamedTuple):
@@ -69,7 +70,7 @@ def names_an_object(value: str) -> bool:
 
 
 def counts(value: str) -> bool:
-    """Whether a value is a short number, or a program's name for something: `5`, `24h`, `0x1c`, `com.example.Job/7`, `token`."""
+    """Whether a value is a short number, or a program's name for something: `5`, `24h`, `com.example.Job/7`, `token`."""
     return value in _KEYS or _NUMBER.fullmatch(value) is not None
 
 
