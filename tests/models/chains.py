@@ -25,7 +25,7 @@ KEY: Final = "lane-backstop"
 
 @asynccontextmanager
 async def a_chain(
-    models: dict[str, list[Any]],
+    replies: dict[str, list[Any]],
     judges: dict[str, list[Any]] | None = None,
     *,
     clock: Clock | None = None,
@@ -36,7 +36,7 @@ async def a_chain(
     """An emulator with that script, and a chain `first`, `second`, `third` without retries that asks it. Providers named in
     `settings` by the word EMULATOR as their URL are asked there too."""
     async with AsyncExitStack() as stack:
-        runner, url = await serve(parse_script({"models": models, "judges": judges or {}}), 0)
+        runner, url = await serve(parse_script({"models": replies, "judges": judges or {}}), 0)
         stack.push_async_callback(runner.cleanup)
         calls = list[ModelCall]()
         defaults = {

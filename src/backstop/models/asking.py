@@ -46,6 +46,7 @@ class Reply:
     channel: Literal["tool", "text"]
     lookups: tuple[ToolCall, ...] = ()
     raw: ModelResponse | None = None  # as the SDK has it, to be shown to the model again
+    raw_bytes: int = 0  # of all that it holds: what showing it again adds to a question
 
 
 @dataclass(frozen=True)
@@ -79,9 +80,9 @@ class Question:
         """Bytes of everything that a provider counts as input."""
         texts = [self.system, self.user, *(f"{tool.name}{tool.description}{tool.schema}" for tool in self.tools())]
         for exchange in self.so_far:
-            texts += [*exchange.answers, *exchange.reply.contents]
-            texts += [f"{call.name}{call.id}{call.arguments}" for call in exchange.reply.lookups]
-        return sum(len(text.encode("utf-8", "surrogatepass")) for text in texts)
+            texts += exchange.answers
+        shown = sum(exchange.reply.raw_bytes for exchange in self.so_far)
+        return shown + sum(len(text.encode("utf-8", "surrogatepass")) for text in texts)
 
     def most_tokens(self) -> int:
         """No tokenizer makes more tokens of a text than it has bytes."""
@@ -106,12 +107,14 @@ class Attempt:
     output_tokens: int = 0
     reply_sha256: str | None = None
     retry_after: float | None = None
+    begun: bool = False  # a reply had begun when it failed, so it may be billed whatever it failed with
     cost_usd: float | None = None  # None: unknown, which is never zero
     cost_is_estimate: bool = False
     headers: dict[str, str] = field(default_factory=dict)
 
     def failed(self, failure: HopFailed) -> None:
         self.outcome, self.detail, self.retry_after = failure.outcome, failure.detail, failure.retry_after
+        self.begun = self.begun or failure.begun
 
     def call(self) -> ModelCall:
         """The record of this attempt."""

@@ -23,13 +23,14 @@ _REMEMBERED_INCIDENTS: Final = 4096
 _NOISE: Final = 1e-9  # dollars by which sums of floats may be off
 
 Amount = Annotated[float, Field(ge=0)]
+Day = Annotated[str, Field(pattern=r"^\d{4}-\d{2}-\d{2}$")]
 
 
 class Spend(Record):
     """What one day has cost so far, open reservations included."""
 
     version: Literal[1] = 1
-    day: str
+    day: Day
     total: Amount = 0.0
     models: dict[str, Amount] = Field(default_factory=dict)
 
@@ -119,7 +120,7 @@ class Budget:
             (f"{model} of the day", self._caps.models.get(model, float("inf")), spend.models.get(model, 0.0)),
         )
         for whose, cap, spent in purses:
-            if not usd + spent <= cap + _NOISE:  # a NaN fits nowhere
+            if not 0 <= usd <= cap - spent + _NOISE:  # a NaN fits nowhere
                 left = max(0.0, cap - spent)
                 raise BudgetSpent(f"it may cost ${usd:.4f}, and the budget of {whose} has ${left:.4f} of ${cap:g} left")
         held = Reservation(incident, model, usd, spend.day)
@@ -127,10 +128,11 @@ class Budget:
         return held
 
     def settle(self, held: Reservation, usd: float | None) -> float:
-        """Ends a reservation at what the call cost, None if that is not known; returns what was charged."""
+        """Ends a reservation at what the call cost, None if that is not known; returns what was charged. What is no amount of
+        money is not known."""
         if not held.open:
             return held.usd
-        charged = held.usd if usd is None else max(0.0, usd)
+        charged = usd if usd is not None and 0 <= usd < float("inf") else held.usd
         held.open = False
         try:
             if charged != held.usd:
@@ -164,7 +166,7 @@ class Budget:
             models = {**spend.models, held.model: max(0.0, spend.models.get(held.model, 0.0) + usd)}
             try:
                 self._store.save(Spend(day=spend.day, total=max(0.0, spend.total + usd), models=models))
-            except OSError as error:
+            except (OSError, ValueError) as error:
                 raise BudgetSpent(f"what is spent cannot be kept ({error})") from error
         self._incidents[held.incident] = max(0.0, self._incidents.get(held.incident, 0.0) + usd)
         self._incidents.move_to_end(held.incident)

@@ -44,18 +44,19 @@ class Dialogue:
         self, incident: str, hop: Hop, question: Question, until: float, investigation: InvestigationPort | None
     ) -> Diagnosis:
         """The diagnosis that the hop hands in before `until` (of the monotonic clock). Raises `HopFailed`."""
-        for _ in range(self.max_turns):
+        turns = 0
+        while True:
+            turns += 1
             attempt = hop.attempt("diagnose")
             try:
                 reply = await self.meter.ask(incident, hop, question, self._seconds(hop, until), attempt)
                 if not reply.lookups:
                     return read_diagnosis(reply, attempt, question)
-                if investigation is None or investigation.exhausted:
+                if investigation is None or investigation.exhausted or turns >= self.max_turns:
                     raise _failed(attempt, HopFailed("loop_cap", "it asks for more evidence when it has had its share"))
             finally:
                 self.on_call(attempt.call())
             question = question.after(reply, await _answers(reply, investigation))
-        raise HopFailed("loop_cap", f"{self.max_turns} questions brought no diagnosis")
 
     def _seconds(self, hop: Hop, until: float) -> float:
         return max(0.0, min(hop.seconds, until - self.clock.monotonic()))

@@ -10,10 +10,10 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from backstop.clock import Clock
-from backstop.errors import BackstopError
+from backstop.errors import BackstopError, ConfigError
 from backstop.models.asking import Attempt, Question, Reply, Role, Tool, ToolCall
 from backstop.models.catalog import ModelSpec
 from backstop.models.outcomes import HopFailed
@@ -25,6 +25,12 @@ if TYPE_CHECKING:
     from pydantic_ai.messages import ModelMessage, ModelResponse
     from pydantic_ai.models import Model, ModelRequestParameters
     from pydantic_ai.settings import ModelSettings
+
+_MOST_CALLS: Final = 100
+"""Tools that one reply may call. What calls more is no reply of a model that means it, and costs us time to read."""
+
+_MOST_TOKENS: Final = 10_000_000
+"""No model reads or writes more at once: a larger count is none."""
 
 Boundary = Callable[[str], str]
 """What every text passes on its way to a model: the redactor. What it raises, nobody is asked."""
@@ -67,8 +73,8 @@ class Hop:
         try:
             async with asyncio.timeout(seconds):
                 response = await self._guarded(question)
-            attempt.input_tokens = max(0, response.usage.input_tokens)
-            attempt.output_tokens = max(0, response.usage.output_tokens)
+            attempt.input_tokens = _tokens(response.usage.input_tokens)
+            attempt.output_tokens = _tokens(response.usage.output_tokens)
             reply = _reply(response, question)
             said = [*reply.contents, *(f"{call.name} {call.arguments}" for call in reply.lookups)]
             attempt.reply_sha256 = hashlib.sha256("\n".join(said).encode("utf-8", "surrogatepass")).hexdigest()
@@ -98,8 +104,12 @@ class Hop:
             return await self._request(messages, question)
         except (AgentRunError, UserError) as error:
             raise _failure(error) from error
+        except ConfigError as error:  # the SDK cannot be set up: a profile that does not exist, say
+            raise HopFailed("auth", error.what) from error
         except httpx2.ConnectError as error:
             raise HopFailed("unreachable", str(error) or type(error).__name__) from error
+        except TimeoutError as error:
+            raise HopFailed("timeout", str(error) or "it did not begin in time") from error
         except (httpx2.HTTPError, OSError) as error:
             raise HopFailed("connection", str(error) or type(error).__name__) from error
         except (LookupError, AttributeError, TypeError, ValueError, AssertionError, RuntimeError) as error:
@@ -189,7 +199,12 @@ def _failure(error: Exception) -> HopFailed:
     if isinstance(error, e.ModelConnectionError) and error.phase == "connect":
         word = "unreachable"
     retry_after = getattr(error, "retry_after", None)
-    return HopFailed(word, _detail(error), retry_after=retry_after if isinstance(retry_after, (int, float)) else None)
+    return HopFailed(
+        word,
+        _detail(error),
+        retry_after=retry_after if isinstance(retry_after, (int, float)) else None,
+        begun=getattr(error, "in_stream", False) is True,
+    )
 
 
 def _by_status(status: int | None) -> str:
@@ -221,6 +236,8 @@ def _reply(response: ModelResponse, question: Question) -> Reply:
         raise HopFailed("malformed", "the provider reports an error in place of an end")
     parts = [part for part in response.parts if isinstance(part, ToolCallPart)]
     calls = [ToolCall(part.tool_call_id, part.tool_name, _arguments(part.args)) for part in parts]
+    if len(calls) > _MOST_CALLS:
+        raise HopFailed("malformed", f"the model called {len(calls)} tools at once")
     if any(call.name not in {tool.name for tool in question.tools()} for call in calls):
         raise HopFailed("malformed", "the model called a tool that it was not offered")
     answers = tuple(call.arguments for call in calls if question.tool is not None and call.name == question.tool.name)
@@ -228,11 +245,23 @@ def _reply(response: ModelResponse, question: Question) -> Reply:
     if answers and lookups:
         raise HopFailed("ambiguous", "the model answers and asks at the same time")
     if calls:
-        return Reply(answers, "tool", lookups, response)
+        return Reply(answers, "tool", lookups, response, _bytes(response))
     text = "".join(part.content for part in response.parts if isinstance(part, TextPart))
     if not text.strip():
         raise HopFailed("empty", "the reply says nothing")
     return Reply((text,), "text")
+
+
+def _tokens(count: int) -> int:
+    """A count as a provider gives it; 0, which is unknown, for one that cannot be meant."""
+    return count if 0 <= count <= _MOST_TOKENS else 0
+
+
+def _bytes(response: ModelResponse) -> int:
+    """At least what it takes to show a reply to its model again."""
+    from pydantic_ai.messages import ModelMessagesTypeAdapter
+
+    return len(ModelMessagesTypeAdapter.dump_json([response]))
 
 
 def _arguments(args: Any) -> str:

@@ -1,4 +1,4 @@
-"""The meter that every call to a model runs through, whoever makes it: loop cap, price, rate limit, budget, deadline, span.
+"""The meter that every call to a model runs through, whoever makes it: loop cap, time, price, budget, rate limit, span.
 
 In this order, and each fails closed. The call is made only if all let it; afterwards it is settled at what it cost, or at what was
 reserved if that is not known.
@@ -36,7 +36,7 @@ class Meter:
         """One call, measured into `attempt`. Raises `HopFailed`."""
         tokens = question.likely_tokens()
         try:
-            held = self._admit(incident, hop, question, tokens)
+            held = self._admit(incident, hop, question, tokens, seconds)
         except HopFailed as refusal:
             attempt.failed(refusal)
             attempt.cost_usd = 0.0
@@ -47,22 +47,23 @@ class Meter:
                 told(reply)
             return reply
         finally:
-            self.limits.settle(hop.spec.id, tokens, attempt.input_tokens + attempt.output_tokens)
-            self._settle(held, attempt)
+            self._settle(held, tokens, attempt)
 
-    def _admit(self, incident: str, hop: Hop, question: Question, tokens: int) -> Reservation:
+    def _admit(self, incident: str, hop: Hop, question: Question, tokens: int, seconds: float) -> Reservation:
         if self._calls.get(incident, 0) >= self.max_calls_per_incident:
             raise HopFailed("call_cap", f"the incident has asked models {self.max_calls_per_incident} times, which is its cap")
+        if seconds <= 0:
+            raise HopFailed("timeout", "its time had passed before it was asked")
         worst = hop.spec.price.usd(question.most_tokens(), question.max_output_tokens)
         if worst is None:
             raise HopFailed("unpriced", f'what it costs is not known: set its price under [models."{hop.spec.id}"]')
-        if used_up := self.limits.admit(hop.spec.id, tokens):
-            raise HopFailed("throttled", f"{used_up} is used up")
         try:
             held = self.budget.reserve(incident, hop.spec.id, worst)
         except BudgetSpent as spent:
-            self.limits.settle(hop.spec.id, tokens, 0)
             raise HopFailed("over_budget", str(spent)) from spent
+        if used_up := self.limits.admit(hop.spec.id, tokens):  # behind the budget, so that no refusal uses up a request
+            self.budget.settle(held, 0.0)
+            raise HopFailed("throttled", f"{used_up} is used up")
         self._count(incident)
         return held
 
@@ -72,12 +73,23 @@ class Meter:
         while len(self._calls) > _REMEMBERED_INCIDENTS:
             self._calls.popitem(last=False)
 
-    def _settle(self, held: Reservation, attempt: Attempt) -> None:
+    def _settle(self, held: Reservation, estimated: int, attempt: Attempt) -> None:
         """The provider's count of tokens decides; without one, whatever may have been billed has cost what was reserved."""
-        follows = OUTCOMES.get(attempt.outcome, Outcome())
-        if attempt.input_tokens or attempt.output_tokens:
+        used, cost = 0, 0.0 if _unbilled(attempt) else None
+        if _counted(attempt):
+            used = attempt.input_tokens + attempt.output_tokens
             cost = attempt.spec.price.usd(attempt.input_tokens, attempt.output_tokens)
-        else:
-            cost = None if follows.billed else 0.0
+        elif cost is None:
+            used = estimated
+        self.limits.settle(attempt.spec.id, estimated, used)
         attempt.cost_is_estimate = cost is None
         attempt.cost_usd = self.budget.settle(held, cost)
+
+
+def _unbilled(attempt: Attempt) -> bool:
+    return not (attempt.begun or OUTCOMES.get(attempt.outcome, Outcome()).billed)
+
+
+def _counted(attempt: Attempt) -> bool:
+    """Whether the count can be meant: every question has a token, and so has every answer."""
+    return attempt.input_tokens > 0 and (attempt.output_tokens > 0 or attempt.reply_sha256 is None)

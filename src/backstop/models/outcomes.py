@@ -26,7 +26,8 @@
     withheld         what it would see could not be redacted     no     no      no
     skipped          it has no key: not asked                    no     no      no
 
-A hop cools when the outcome says something about the hop, not about the question. `maybe` billed is charged its estimate.
+A hop cools when the outcome says something about the hop, not about the question. `maybe` billed is charged its estimate, and so is
+whatever comes in the middle of a reply.
 """
 
 from __future__ import annotations
@@ -77,13 +78,15 @@ OUTCOMES: Final = {
 
 
 class HopFailed(ModelError):
-    """A hop gave no usable reply. `outcome` is a word of the table above, `retry_after` the provider's wish in seconds."""
+    """A hop gave no usable reply. `outcome` is a word of the table above, `retry_after` the provider's wish in seconds, `begun`
+    whether a reply had begun before."""
 
-    def __init__(self, outcome: str, detail: str, *, retry_after: float | None = None) -> None:
+    def __init__(self, outcome: str, detail: str, *, retry_after: float | None = None, begun: bool = False) -> None:
         super().__init__(f"{outcome}: {detail}")
         self.outcome = outcome
         self.detail = " ".join(detail.split())[:300]
         self.retry_after = retry_after
+        self.begun = begun
 
     @property
     def consequences(self) -> Outcome:
