@@ -110,13 +110,32 @@ async def test_a_release_of_a_bystander_leaves_it_certain() -> None:
     assert rank(await chain.evidence(CHECKOUT))[0].certain
 
 
-@pytest.mark.parametrize("late", [timedelta(seconds=4), timedelta(minutes=5)])
-def test_a_change_after_the_alert_is_not_blamed(late: timedelta) -> None:
+def since_release(seconds: int) -> Evidence:
+    """A bad release, and an alert that began so many seconds after it."""
     evidence = recorded("fleet/bad_release")
     current = next(f for f in evidence.about(CHECKOUT, FactKind.REVISION) if f.data["current"] is True)
     assert current.time is not None
-    diagnosis = diagnose(alerted(evidence, started_at=current.time - late))
+    began = current.time + timedelta(seconds=seconds)
+    return alerted(evidence.model_copy(update={"taken_at": max(began, evidence.taken_at)}), started_at=began)
+
+
+@pytest.mark.parametrize("seconds", [-3, -300])
+def test_a_change_after_the_alert_is_not_blamed(seconds: int) -> None:
+    diagnosis = diagnose(since_release(seconds))
     assert (diagnosis.fault_class, diagnosis.change, action_key(diagnosis.action)) == (FaultClass.UNKNOWN, None, "no_action")
+
+
+@pytest.mark.parametrize("seconds", [-2, 0, 1, 3599])
+def test_a_change_within_the_hour_before_is_blamed_and_clocks_may_differ_a_little(seconds: int) -> None:
+    diagnosis = diagnose(since_release(seconds))
+    assert (diagnosis.fault_class, action_key(diagnosis.action)) == (
+        FaultClass.BAD_RELEASE,
+        "rollback deployment/checkout to_revision=1",
+    )
+
+
+def test_a_change_an_hour_before_is_not() -> None:
+    assert diagnose(since_release(3600)).fault_class is FaultClass.STUCK_PROCESS
 
 
 def test_a_change_long_before_the_alert_is_not_blamed() -> None:
@@ -149,12 +168,20 @@ def test_log_lines_alone_accuse_nobody(line: str) -> None:
     assert not any(suspicion.certain for suspicion in rank(evidence))
 
 
+def short_of_one(evidence: Evidence) -> Evidence:
+    """The evidence with one crashing pod of two at the database."""
+    pod = next(fact for fact in evidence.facts if of(FactKind.POD, "prod-db")(fact))
+    evidence = altered(
+        evidence, lambda f: f.id == pod.id, ready=False, waiting_reason="CrashLoopBackOff", terminated_reason="Error"
+    )
+    return altered(evidence, of(FactKind.WORKLOAD, "prod-db"), available=1, ready=1, unhealthy=True)
+
+
 async def test_a_dependency_that_still_serves_does_not_excuse_a_release() -> None:
-    """One pod of the database is gone, as it may be at any time, and its requests succeed."""
+    """One pod of the database crashes, as it may at any time, and requests to it succeed."""
     chain = Chain()
     chain.release("checkout")
-    evidence = await chain.evidence(CHECKOUT)
-    evidence = altered(evidence, of(FactKind.WORKLOAD, "prod-db"), available=1, ready=1, unhealthy=True)
+    evidence = short_of_one(await chain.evidence(CHECKOUT))
     diagnosis, best = diagnose(evidence), rank(evidence)[0]
     assert (diagnosis.suspect, diagnosis.fault_class) == (CHECKOUT, FaultClass.BAD_RELEASE)
     assert not best.certain, "something is wrong with the database as well"
@@ -163,9 +190,7 @@ async def test_a_dependency_that_still_serves_does_not_excuse_a_release() -> Non
 async def test_a_dependency_that_nobody_could_ask_is_not_presumed_to_serve() -> None:
     chain = Chain()
     chain.release("checkout")
-    evidence = await chain.evidence(CHECKOUT)
-    evidence = altered(evidence, of(FactKind.WORKLOAD, "prod-db"), available=1, ready=1, unhealthy=True)
-    evidence = without(evidence, of(FactKind.PROBE, "prod-db"))
+    evidence = without(short_of_one(await chain.evidence(CHECKOUT)), of(FactKind.PROBE, "prod-db"))
     diagnosis, best = diagnose(evidence), rank(evidence)[0]
     assert (diagnosis.suspect, diagnosis.fault_class, best.certain) == (PROD_DB, FaultClass.DEPENDENCY_DOWN, False)
 

@@ -84,6 +84,23 @@ def test_a_write_names_the_change_or_the_symptom_it_answers(name: str) -> None:
         assert diagnosis.action.to_revision < diagnosis.change.revision
 
 
+@pytest.mark.parametrize(
+    ("name", "word"),
+    [
+        ("bad_image", "ImagePullBackOff"),
+        ("missing_config", "CreateContainerConfigError"),
+        ("crash_loop", "terminated: Error, exit code 1"),
+        ("out_of_memory", "terminated: OOMKilled"),
+        ("unschedulable", "FailedScheduling"),
+        ("scaled_to_zero", "from 3 to 0"),
+        ("bad_release", "HTTP 500"),
+    ],
+)
+def test_the_line_that_shows_it_is_quoted(name: str, word: str) -> None:
+    lines = [quote.line for quote in diagnose(recorded(f"plain/{name}")).claims[0].quotes]
+    assert any(word in line for line in lines)
+
+
 @pytest.mark.parametrize("name", ALL)
 def test_it_reads_as_plain_sentences(name: str) -> None:
     evidence = recorded(name)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from backstop.pipeline.quality_gate import check_quality
-from backstop.records import Evidence, Fact, FactKind, FaultClass, ObjectRef, action_key
+from backstop.records import Edge, Evidence, Fact, FactKind, FaultClass, ObjectRef, action_key
 from backstop.rules import diagnose, rank
 
 from .scenes import CHECKOUT, PROD_DB, alerted, altered, edited, of, omitted, recorded, without
@@ -62,6 +62,53 @@ def test_one_pod_unseen_is_not_health() -> None:
     assert known(without(evidence, lambda fact: fact.id == pod.id)) == DONT_KNOW
 
 
+@pytest.mark.parametrize(
+    "data",
+    [{"ready": False}, {"waiting_reason": "PodInitializing"}, {"terminated_reason": "Error"}, {"phase": "Pending", "ready": False}],
+    ids=str,
+)
+def test_one_pod_that_is_unsteady_is_not_health(data: dict[str, Any]) -> None:
+    evidence = recorded(HEALTHY)
+    pod = next(fact for fact in evidence.facts if of(FactKind.POD, "checkout")(fact))
+    assert known(altered(evidence, lambda fact: fact.id == pod.id, **data)) == DONT_KNOW
+
+
+def test_a_pod_that_is_being_ended_says_nothing() -> None:
+    evidence = recorded(HEALTHY)
+    pod = next(fact for fact in evidence.facts if of(FactKind.POD, "checkout")(fact))
+    ending = {**pod.data, "terminating": True, "ready": False, "terminated_reason": "OOMKilled"}
+    evidence = evidence.model_copy(update={"facts": (*evidence.facts, pod.model_copy(update={"id": "E900", "data": ending}))})
+    assert known(evidence) == (FaultClass.NO_FAULT, "no_action", True)
+
+
+@pytest.mark.parametrize(
+    "data", [{"phase": "Pending", "ready": False}, {"phase": "Pending", "ready": False, "waiting_reason": "x"}]
+)
+def test_a_pod_that_only_waits_is_not_called_unschedulable(data: dict[str, Any]) -> None:
+    """The scheduler refused another pod, which is gone."""
+    evidence = recorded("plain/unschedulable")
+    gone = ObjectRef(kind="Pod", namespace="shop", name="checkout-5d4f7c9b2-gone")
+    owned = next(edge for edge in evidence.edges if edge.source.kind == "Pod").model_copy(update={"source": gone})
+    refused = of(FactKind.EVENT, "checkout")
+    evidence = edited(evidence, lambda f: f.model_copy(update={"about": gone}) if refused(f) else f)
+    evidence = altered(
+        evidence.model_copy(update={"edges": (*evidence.edges, owned)}), of(FactKind.POD, "checkout"), waiting_reason=waiting
+    )
+    assert diagnose(evidence).fault_class is not FaultClass.UNSCHEDULABLE
+
+
+@pytest.mark.parametrize("kind", [FactKind.EVENT, FactKind.POD])
+def test_the_scheduler_need_say_it_only_once(kind: FactKind) -> None:
+    """In an event, or in a condition of the pod."""
+
+    def edit(fact: Fact) -> Fact:
+        return fact.model_copy(update={"text": "\n".join(line for line in fact.lines() if "PodScheduled" not in line)})
+
+    evidence = recorded("fleet/unschedulable")
+    evidence = edited(evidence, edit) if kind is FactKind.POD else without(evidence, of(FactKind.EVENT, "checkout-"))
+    assert known(evidence) == (FaultClass.UNSCHEDULABLE, "rollback deployment/checkout to_revision=1", True)
+
+
 def test_a_target_whose_service_was_not_asked_is_not_known_to_be_well() -> None:
     assert known(without(recorded(HEALTHY), of(FactKind.PROBE, "checkout"))) == DONT_KNOW
 
@@ -110,7 +157,8 @@ def test_a_release_is_not_blamed_on_evidence_that_is_half_unreadable(kind: FactK
 
 
 def test_a_release_of_unknown_time_is_not_blamed() -> None:
-    assert known(altered(recorded("fleet/bad_release"), of(FactKind.REVISION, "checkout"), created_at=None)) == DONT_KNOW
+    for never in (None, "0001-01-01T00:00:00+00:00"):
+        assert known(altered(recorded("fleet/bad_release"), of(FactKind.REVISION, "checkout"), created_at=never)) == DONT_KNOW
     assert known(without(recorded("fleet/bad_release"), of(FactKind.REVISION, "checkout"))) == DONT_KNOW
 
 
@@ -122,6 +170,41 @@ def test_a_fault_that_pods_name_stays_named_without_its_release_and_is_left_to_a
 def test_a_dependency_of_which_nothing_is_known_leaves_it_uncertain() -> None:
     evidence = without(recorded("fleet/bad_release"), lambda fact: fact.about.name.startswith("prod-db"))
     assert known(evidence) == (FaultClass.BAD_RELEASE, "rollback deployment/checkout to_revision=1", False)
+
+
+def calling(evidence: Evidence, ready: int | None) -> Evidence:
+    """The evidence with a Service that the target calls and that has no Deployment behind it: a database as most are run."""
+    front = next(fact for fact in evidence.facts if of(FactKind.SERVICE, "checkout")(fact))
+    about = ObjectRef(kind="Service", namespace="shop", name="orders-db")
+    fact = front.model_copy(update={"id": "E900", "about": about, "data": {**front.data, "ready_endpoints": ready}})
+    edge = Edge(relation="depends_on", source=CHECKOUT.ref(), target=about)
+    return evidence.model_copy(update={"facts": (*evidence.facts, fact), "edges": (*evidence.edges, edge)})
+
+
+def test_a_dependency_that_is_no_deployment_is_taken_for_alive_if_it_has_endpoints() -> None:
+    assert known(calling(recorded("fleet/bad_release"), 1))[2] is True
+    assert known(calling(recorded("plain/stuck"), 1))[0] is FaultClass.STUCK_PROCESS
+    assert known(calling(recorded(HEALTHY), 1)) == (FaultClass.NO_FAULT, "no_action", False)
+
+
+@pytest.mark.parametrize("ready", [0, None])
+def test_a_dependency_that_is_no_deployment_and_has_no_endpoints_may_be_the_cause(ready: int | None) -> None:
+    assert known(calling(recorded("fleet/bad_release"), ready))[2] is False
+    assert known(calling(recorded("plain/stuck"), ready)) == DONT_KNOW
+    assert known(calling(recorded(HEALTHY), ready)) == DONT_KNOW
+
+
+def test_a_dependency_whose_name_no_deployment_can_have_may_be_the_cause() -> None:
+    evidence = recorded("fleet/bad_release")
+    odd = ObjectRef(kind="Deployment", namespace="shop", name="A B")
+    edge = Edge(relation="depends_on", source=CHECKOUT.ref(), target=odd)
+    assert known(evidence.model_copy(update={"edges": (*evidence.edges, edge)}))[2] is False
+
+
+def test_a_service_that_fails_with_nobody_behind_it_is_pointed_out() -> None:
+    assert "Requests to service/checkout fail, and nothing shows it" in diagnose(recorded("fleet/cut_off")).hypothesis
+    unasked = without(recorded("fleet/cut_off"), of(FactKind.PROBE, "checkout"))
+    assert "Requests to service/checkout fail" not in diagnose(unasked).hypothesis
 
 
 def test_nothing_is_called_stuck_while_a_dependency_is_unknown() -> None:
@@ -176,6 +259,10 @@ def test_facts_of_the_future_or_of_no_time_zone_are_not_believed(when: datetime 
     evidence = recorded("fleet/bad_release")
     moment = evidence.taken_at + timedelta(seconds=5) if isinstance(when, str) else when
     evidence = edited(evidence, lambda f: f.model_copy(update={"time": moment}) if of(FactKind.PROBE, "checkout")(f) else f)
+    assert known(evidence) == DONT_KNOW
+    cannot_pull = of(FactKind.POD, "checkout")
+    evidence = recorded("fleet/rolling_bad_image")
+    evidence = edited(evidence, lambda f: f.model_copy(update={"time": moment}) if cannot_pull(f) else f)
     assert known(evidence) == DONT_KNOW
 
 
