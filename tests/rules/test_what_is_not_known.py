@@ -81,10 +81,8 @@ def test_a_pod_that_is_being_ended_says_nothing() -> None:
     assert known(evidence) == (FaultClass.NO_FAULT, "no_action", True)
 
 
-@pytest.mark.parametrize(
-    "data", [{"phase": "Pending", "ready": False}, {"phase": "Pending", "ready": False, "waiting_reason": "x"}]
-)
-def test_a_pod_that_only_waits_is_not_called_unschedulable(data: dict[str, Any]) -> None:
+@pytest.mark.parametrize("waiting", [None, "ContainerCreating"])
+def test_a_pod_that_only_waits_is_not_called_unschedulable(waiting: str | None) -> None:
     """The scheduler refused another pod, which is gone."""
     evidence = recorded("plain/unschedulable")
     gone = ObjectRef(kind="Pod", namespace="shop", name="checkout-5d4f7c9b2-gone")
