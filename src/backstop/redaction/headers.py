@@ -20,7 +20,7 @@ _SCHEME: Final = re.compile(
 _PARAMETERS: Final = re.compile(
     r"""[ \t]*(?:Digest|AWS4-HMAC-SHA256|Signature|OAuth|Hawk|GNAP|DPoP|MAC)[ \t]+"""
     r"""((?:[\w-]{1,40}=(?:\\{0,15}"[^"]{0,2000}"|[^\s,"'`]{1,2000})(?:,[ \t]{0,4})?){1,40})""",
-    re.I,
+    re.IGNORECASE,
 )
 _CREDENTIAL: Final = re.compile(r"[^\s,;]++")
 _COOKIE: Final = re.compile(r"([^=;,\s]{1,200}+)=([^;\s]++)")

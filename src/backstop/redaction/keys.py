@@ -22,7 +22,7 @@ class Holds(Enum):
     NAME_OR_SECRET = 3  # `secret: prod-db` names a Secret
     AUTHORIZATION = 4  # a scheme, then the secret
     COOKIE = 5  # pairs, each of whose values is one
-    BASE64_PAIR = 6  # `auth` of a registry's configuration: base64 of user:password
+    BASE64 = 6  # `auth` of a registry's configuration, `encrypt` of Consul's: only if it is base64
 
 
 _WORD: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+|[^\W\d_]+")
@@ -34,12 +34,14 @@ _QUALIFIERS: Final = words(
 _NEVER: Final = words("checksum digest count counts total length len size ttl expiry expiration")
 _PASSWORDS: Final = words(
     "password passwd passphrase passcode passwort pwd pw psk apikey credential credentials cred creds otp totp cvv cvc jwt "
-    "bearer mnemonic csrf xsrf sessionid jsessionid phpsessid requirepass masterauth signature sig hmac pepper authkey pat"
+    "bearer mnemonic csrf xsrf sessionid jsessionid phpsessid requirepass masterauth signature sig hmac pepper authkey pat "
+    "bindpw rootpw adminpw"
 )
 _ENDINGS: Final = (
     "password", "passwd", "passphrase", "passwort", "apikey", "secretkey", "accesskey", "privatekey", "authkey", "sessionid",
 )  # fmt: skip
 _ANY_PASS: Final = re.compile(r"(?!by|com|tres|under|over|sur|im)\w{2,12}pass$")
+_PASSED_ON: Final = words("proxy fastcgi uwsgi scgi grpc memcached multi single first second render shader test")
 _NAMED_SECRET: Final = words(
     "existing image pull tls kube kubernetes k8s from ref external sealed target registry cert certificate"
 )
@@ -75,7 +77,7 @@ def holds(key: str) -> Holds | None:
     last, before = parts[-1], parts[-2] if len(parts) > 1 else ""
     if last == "key":
         return _key(before, shouting=key.isupper())
-    if last in {"id", "cookie", "authorization", "auth"}:
+    if last in {"id", "cookie", "authorization", "auth", "encrypt"}:
         return _header(last, before, alone=len(parts) == 1)
     return _by_last_word(last, before)
 
@@ -86,7 +88,7 @@ def _by_last_word(last: str, before: str) -> Holds | None:
     if last.endswith("token"):
         return None if before in _COUNTED_TOKEN else Holds.NUMBER_OR_SECRET
     if last == "pass":
-        return Holds.NUMBER_OR_SECRET
+        return None if before in _PASSED_ON else Holds.NUMBER_OR_SECRET
     if last in _PASSWORDS or last.endswith(_ENDINGS) or _ANY_PASS.match(last):
         return Holds.SECRET
     return None
@@ -103,6 +105,6 @@ def _header(last: str, before: str, *, alone: bool) -> Holds | None:
         return Holds.AUTHORIZATION
     if last == "cookie":
         return Holds.COOKIE if alone or before in {"set", "http"} else None
-    if last == "auth":
-        return Holds.BASE64_PAIR if alone else None
+    if last in {"auth", "encrypt"}:
+        return Holds.BASE64 if alone else None
     return Holds.SECRET if before == "session" else None

@@ -27,7 +27,25 @@ KEY_HINTS: Final = (
         "hmac",
         "bearer",
     ),
-    *("psk", "otp", "cvv", "cvc", "jwt", "csrf", "xsrf", "mnemonic", "pepper", "pw=", "pw:", 'pw"', "pat=", "pat:", 'pat"'),
+    *(
+        "psk",
+        "otp",
+        "cvv",
+        "cvc",
+        "jwt",
+        "csrf",
+        "xsrf",
+        "mnemonic",
+        "pepper",
+        "pw=",
+        "pw:",
+        'pw"',
+        "pw ",
+        "encrypt",
+        "pat=",
+        "pat:",
+        'pat"',
+    ),
 )
 """Every key that holds a secret has one of these in it, in small letters."""
 

@@ -22,7 +22,9 @@ NAMES: Final = frozenset({"name", "key", "variable", "var", "field", "property"}
 """Keys that say what another key's value is: the `name` of an environment variable."""
 VALUES: Final = frozenset({"value", "val"})
 """The keys of those values."""
-_SPACED: Final = re.compile(r"\b(?:api|access|secret|private|encryption|signing|license)[ \t]$", re.IGNORECASE)
+_SPACED: Final = re.compile(
+    r"\b(?:api|access|secret|private|encryption|signing|license|unseal|recovery|master)[ \t](?:key[ \t])?$", re.IGNORECASE
+)
 _SYNTAX: Final = re.compile(r"\b(?:unexpected|expected|syntax|near|illegal|parse|parsing)[ \t]$", re.IGNORECASE)
 _LINE_START: Final = re.compile(r"""[ \t]*(?:[-+>#~*?][ \t]+)*["']?""")
 _YAML_END: Final = re.compile(r"""[ \t]+#|[ \t]{2,}\S|[ \t]+["']?[\w.\-/]{1,60}["']?[:=](?:[ \t"']|\S)""")
@@ -56,7 +58,7 @@ def _holds(line: str, pair: re.Match[str]) -> Holds | None:
     if what is None and key[0] in "nrt" and line[start - 1 : start] == "\\":
         what = holds(key[1:])  # the letter belongs to an escaped line end
     before = line[max(0, start - 16) : start]
-    if what is None and key.lower() == "key" and _SPACED.search(before):
+    if what is None and (key.lower() == "key" or key.isdigit()) and _SPACED.search(before):
         return Holds.NAME_OR_SECRET
     if what is Holds.NUMBER_OR_SECRET and _SYNTAX.search(before):
         return None
@@ -138,12 +140,16 @@ def innocent(value: str, what: Holds) -> bool:
         return counts(value)
     if what is Holds.NAME_OR_SECRET:
         return names_an_object(value) or holds(value) is not None
-    return what is Holds.BASE64_PAIR and (len(value) < 8 or headers.decoded_text(value) is None)
+    return (
+        what is Holds.BASE64
+        and not (len(value) > 20 and value.endswith("="))
+        and (len(value) < 8 or headers.decoded_text(value) is None)
+    )
 
 
 def _meant(line: str, pair: re.Match[str], value: Scalar, what: Holds) -> str:
     """The secret itself: decoded, where its place says how it is encoded."""
-    if what is Holds.BASE64_PAIR:
+    if what is Holds.BASE64:
         return headers.password_of_pair(value.value) or value.value
     in_query = line[pair.start() - 1 : pair.start()] in {"?", "&"} or pair[3].startswith("%")
     return unquote(value.value) if in_query and "%" in value.value else value.value

@@ -64,7 +64,7 @@ def _hidden(what: Holds, value: str, text: Text, name: Name) -> str:
         return text(replaced(value, headers.cookies(value, 0, len(value)), name))
     if innocent(value, what):
         return text(value)
-    plain = headers.password_of_pair(value) if what is Holds.BASE64_PAIR else None
+    plain = headers.password_of_pair(value) if what is Holds.BASE64 else None
     return name(Hit(0, len(value), plain or value), value)
 
 

@@ -22,7 +22,7 @@ def _shapes() -> Iterator[str]:
 
 
 _TOKEN: Final = re.compile(rf"(?<![A-Za-z0-9])(?:{'|'.join(_shapes())})")
-_RUN: Final = re.compile(r"[A-Za-z0-9_.~+/=:,-]{12,}+")
+_RUN: Final = re.compile(r"[A-Za-z0-9_.~+/=:,${}-]{12,}+")
 """Every token is part of such a run, and the distinct runs of a log are a small part of it."""
 _FEW: Final = 12
 

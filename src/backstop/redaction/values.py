@@ -21,7 +21,8 @@ _OPENING: Final = re.compile(
 _NEXT_QUOTE: Final = {mark: re.compile(rf"(?<!\\)\\*+{mark}") for mark in ('"', "'", "`")}
 _RUN: Final = re.compile(r"""(?:[^\s"'`]|(?<=\w)["'`](?=\w))++""")
 _STOP: Final = re.compile(
-    r"""(?<!\\)\\++(?:$|n|r\\+n)|</|%26|&amp;|[,;&|](?=$|["'\[{(]?[\w.\-%\[\]]{1,60}["'\]]?(?:=|:(?!//)|%3[Dd]))|[)\]}]++(?=$|[,;])"""
+    r"""(?<!\\)\\++(?:$|n|r\\+n)|</|%26|&amp;|"""
+    r"""[,;&|](?=$|["'\[{(]?[\w.\-%\[\]]{1,60}["'\]]?(?:=|:(?!//)|%3[Dd]))|[)\]}]++(?=$|[,;])"""
 )
 _STOPS: Final = 16
 """How many possible ends of a value are looked at: what has more of them goes whole."""
@@ -36,7 +37,8 @@ _HARMLESS: Final = re.compile(
     <set\ to\ the\ key\ '[\w.-]+'\ (?:in|of)\ [\w ]+\ '[\w.-]+'>(?:\ +Optional:\ \w+)?|
     [<\[({]{1,2}(?:none|nil|null|unset|unknown|empty|hidden|redacted|masked|secret|sensitive|not|no|your|omitted|removed|filtered|
        protected|withheld|known|set)(?:[a-z ,_-]{0,60}[>\])}]{1,2})?|
-    \$\([\w./-]+\)?|\$\{[\w.]+\}|(?-i:\$[A-Z_][A-Z0-9_]*)|\{\{[^{}]{0,80}\}\}|%\(\w+\)s|%[svqd]|<%=[^%]{0,80}%>|<[a-z][a-z_ -]{0,40}>|
+    \$\([\w./-]+\)?|\$\{[\w.]+\}|(?-i:\$[A-Z_][A-Z0-9_]*)|\{\{[^{}]{0,80}\}\}|%\(\w+\)s|%[svqd]|
+    <%=[^%]{0,80}%>|<[a-z][a-z_ -]{0,40}>|
     (?-i:(?:[a-z]\w*\.)+[A-Z][\w$]*@[0-9a-f]{4,8}|Token\{[0-9a-f]{5,8})|
     (?:~|\.{1,2})?/(?:run|var|etc|mnt|tmp|home|opt|usr|secrets?|vault|app|data|root|dev|proc|srv)(?:/[\w.\-]*)*|
     (?:file|vault|secret|op|ref\+\w+):[\w.-]*/[\w./#+?=-]*|(?-i:env:[A-Z_]+)|secretref:[\w/.-]+|!secret\ [\w.-]+|
