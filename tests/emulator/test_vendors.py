@@ -14,7 +14,7 @@ from pydantic_ai.tools import ToolDefinition
 from backstop.emulator.diagnoser import diagnose
 
 from .conftest import asking, evidence_of
-from .raw import TOOL, content, deltas, events, finished
+from .raw import TOOL, content, deltas, events, finished, question
 from .sdk import clients
 
 EXPECTED = diagnose(evidence_of("bad_release"))
@@ -139,13 +139,13 @@ def _competent(response: ModelResponse) -> None:
 
 
 async def test_pydantic_ai_reads_it(sdk: Any, wire: str) -> None:
-    question = [ModelRequest.user_text_prompt(asking("bad_release"))]
-    _competent(await model_request((await sdk()).model(wire), question, model_request_parameters=PARAMETERS))
+    asked = [ModelRequest.user_text_prompt(asking("bad_release"))]
+    _competent(await model_request((await sdk()).model(wire), asked, model_request_parameters=PARAMETERS))
 
 
 async def test_pydantic_ai_reads_the_stream(sdk: Any, wire: str) -> None:
-    question = [ModelRequest.user_text_prompt(asking("bad_release"))]
-    async with model_request_stream((await sdk()).model(wire), question, model_request_parameters=PARAMETERS) as stream:
+    asked = [ModelRequest.user_text_prompt(asking("bad_release"))]
+    async with model_request_stream((await sdk()).model(wire), asked, model_request_parameters=PARAMETERS) as stream:
         async for _ in stream:
             pass
         _competent(stream.get())
@@ -176,9 +176,9 @@ def _gist(response: ModelResponse) -> tuple[list[Any], str | None, int]:
 )
 async def test_a_stream_says_what_a_plain_reply_says(sdk: Any, wire: str, behaviour: str, finish: str) -> None:
     model = (await sdk(behaviour)).model(wire)
-    question = [ModelRequest.user_text_prompt(asking("bad_release"))]
-    plain = await model_request(model, question, model_request_parameters=PARAMETERS)
-    async with model_request_stream(model, question, model_request_parameters=PARAMETERS) as stream:
+    asked = [ModelRequest.user_text_prompt(asking("bad_release"))]
+    plain = await model_request(model, asked, model_request_parameters=PARAMETERS)
+    async with model_request_stream(model, asked, model_request_parameters=PARAMETERS) as stream:
         async for _ in stream:
             pass
         streamed = stream.get()
@@ -212,6 +212,13 @@ async def test_a_lane_is_known_by_the_key_that_its_wire_sends(provider: Any, wir
         ("backstop", "competent"),
         ("third", "prose"),
     ]
+
+
+async def test_a_lane_is_known_by_an_api_key_header_too(provider: Any) -> None:
+    emulator = await provider({})
+    path, body = question("anthropic", "hello")
+    await emulator._session.post(emulator.url.removesuffix("/v1") + path, json=body, headers={"x-api-key": "lane-naive"})
+    assert [e["lane"] for e in await emulator.journal()] == ["naive"]
 
 
 async def test_every_wire_is_labelled_and_none_when_a_live_vendor_is_played(provider: Any, wire: str) -> None:
