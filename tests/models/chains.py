@@ -31,12 +31,14 @@ async def a_chain(
     clock: Clock | None = None,
     on_call: Callable[[ModelCall], None] | None = None,
     spend: Any = None,
+    telltale: str | None = None,
     **settings: Any,
 ) -> AsyncIterator[Rig]:
     """An emulator with that script, and a chain `first`, `second`, `third` without retries that asks it. Providers named in
-    `settings` by the word EMULATOR as their URL are asked there too."""
+    `settings` by EMULATOR as their URL are asked there too. The journal has under `leaked` which requests held the `telltale`."""
     async with AsyncExitStack() as stack:
-        runner, url = await serve(parse_script({"models": replies, "judges": judges or {}}), 0)
+        script = {"models": replies, "judges": judges or {}, "forbidden": [telltale] if telltale else []}
+        runner, url = await serve(parse_script(script), 0)
         stack.push_async_callback(runner.cleanup)
         calls = list[ModelCall]()
         defaults = {
