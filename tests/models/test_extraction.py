@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from backstop.errors import ExtractionRefused
-from backstop.models.extraction import MAX_CHARS, extract
+from backstop.models.extraction import MAX_CHARS, Extraction, extract
 
 
 class Plan(BaseModel):
@@ -24,6 +24,7 @@ class Plan(BaseModel):
     weight: float = 1.0
 
 
+PLAN = Plan(target="checkout", replicas=10, approved=False)
 GOOD = '{"target": "checkout", "replicas": 10, "approved": false}'
 OTHER = '{"target": "prod-db", "replicas": 0, "approved": true}'
 LOG = '{"level": "error", "msg": "no route"}'
@@ -59,6 +60,8 @@ READ = {
     "in a fence of another language": (f"```yaml\n{GOOD}\n```", "found"),
     "between fences": (f"```\nlog\n```\n{GOOD}\n```\nlog\n```", "found"),
     "a fence in a fence": (f"````\n```json\n{GOOD}\n```\n````", "found"),
+    "a fence behind a shorter one in a longer": (f"````\n```\n```json\n{GOOD}\n```\n````", "found"),
+    "a fence in one that is not closed": (f"```text\n```json\n```json\n{GOOD}\n```", "found"),
     "a fence that is not closed": (f"```json\n{GOOD}\n", "found"),
     "a fence that something else closes": (f"```json\n{GOOD}\n~~~", "found"),
     "a fence with something else in it": (f"```json\nThe answer:\n{GOOD}\n```", "found"),
@@ -69,6 +72,10 @@ REPAIRED = {
     "single quotes": (GOOD.replace('"', "'"), ("single quotes",)),
     "a trailing comma": (GOOD[:-1] + ",}", ("trailing comma",)),
     "a comment": (GOOD[:-1] + "/* not yet */}", ("comment",)),
+    "a comment in front": (GOOD.replace("{", "{# so\n"), ("comment",)),
+    "a comment in front, of slashes": (GOOD.replace("{", "{/* so */"), ("comment",)),
+    "a comment behind a bare key": (GOOD.replace('"target"', "target // it\n"), ("bare key", "comment")),
+    "a comment with a hash behind a bare key": (GOOD.replace('"target"', "target # it\n"), ("bare key", "comment")),
     "a bare key": (GOOD.replace('"target"', "target"), ("bare key",)),
     "a Python literal": (GOOD.replace("false", "False"), ("Python literal",)),
     "in a fence": (f"```json\n{GOOD[:-1]},}}\n```", ("trailing comma",)),
@@ -135,7 +142,7 @@ REFUSED = {
     "an object that a bare quote ended": ("{'target': 'the pods'}, I mean', 'replicas': 10}", "broken_object"),
     "an object inside another": ('{"rejected_option": ' + GOOD + "}", "schema_invalid"),
     "an open thought": (f"<think>maybe {GOOD}", "open_reasoning"),
-    "a thought that opens twice": (f"<think>Hm. <think>Or {OTHER}?</think> {GOOD}", "open_reasoning"),
+    "a thought that opens twice": (f"<think>Hm. <think>No.</think> {GOOD}", "open_reasoning"),
     "a thought that another tag closes": (f"<think>Hm.</reasoning> {GOOD}", "open_reasoning"),
     "an answer behind an open thought": (f"{GOOD}<think>or is it", "open_reasoning"),
     "a quoted tag that would unsay the answer": (f"{GOOD} The log said: </think> {OTHER}", "open_reasoning"),
@@ -152,7 +159,7 @@ REFUSED = {
 @pytest.mark.parametrize(("text", "how"), READ.values(), ids=READ)
 def test_what_says_one_thing_is_read(text: str, how: str) -> None:
     extraction = extract(text, Plan)
-    assert extraction.value == Plan(target="checkout", replicas=10, approved=False)
+    assert extraction.value == PLAN
     assert extraction.how == how
     assert extraction.firm == (how != "found")
     assert extraction.repairs == ()
@@ -162,9 +169,14 @@ def test_what_says_one_thing_is_read(text: str, how: str) -> None:
 @pytest.mark.parametrize(("text", "repairs"), REPAIRED.values(), ids=REPAIRED)
 def test_what_needed_repairs_is_read_and_is_not_enough_to_act_on(text: str, repairs: tuple[str, ...]) -> None:
     extraction = extract(text, Plan)
-    assert extraction.value == Plan(target="checkout", replicas=10, approved=False)
+    assert extraction.value == PLAN
     assert (extraction.how, extraction.firm, extraction.repairs) == ("found", False, repairs)
     assert text[extraction.span[0]] + text[extraction.span[1] - 1] == "{}"
+
+
+def test_no_repair_is_firm() -> None:
+    assert Extraction(PLAN, "exact", (0, 1)).firm
+    assert not Extraction(PLAN, "exact", (0, 1), ("comment",)).firm
 
 
 @pytest.mark.parametrize("order", [("{a}", "{b}"), ("{b}", "{a}")])
@@ -199,7 +211,7 @@ def test_what_is_no_rival_to_the_answer_may_stand_beside_it(beside: tuple[str, .
     pieces = [f"```json\n{GOOD}\n```", *(HARMLESS[name] for name in beside)]
     for order in permutations(pieces):
         extraction = extract("\n".join(order), Plan)
-        assert (extraction.value, extraction.how) == (Plan(target="checkout", replicas=10, approved=False), "fenced")
+        assert (extraction.value, extraction.how) == (PLAN, "fenced")
 
 
 @pytest.mark.parametrize("beside", [pair for pair in combinations({**HARMLESS, **FATAL}, 2) if pair[1] in FATAL], ids=" and ".join)

@@ -50,12 +50,11 @@ _FENCE_CLOSES: Final = re.compile(r"\s*\n[ \t]{0,8}(`{3,}|~{3,})[ \t]*\r?(?:\n|\
 
 _TOOL_KEYS: Final = frozenset({"name", "tool", "tool_name", "function"})
 _ARGUMENT_KEYS: Final = frozenset({"arguments", "parameters", "input", "args"})
-_CALL_KEYS: Final = frozenset({"function", "function_call", "tool_call", "tool_use"})
+_CALL_WORDS: Final = frozenset({"function", "function_call", "tool_call", "tool_use"})
 _LABEL_KEYS: Final = frozenset({"type", "id", "call_id"})
-_TYPES: Final = frozenset({"function", "function_call", "tool_call", "tool_use"})
 """How models print a call that should have been a tool call: one of the first and one of the second, perhaps inside one of the
-third, perhaps with labels. `name` with `arguments` or `parameters`: Hermes, Qwen, Mistral, Llama; `name` and `input`: Anthropic;
-`function`: OpenAI; `tool_name`: Cohere."""
+third, perhaps with labels; a `type` is one of the third. `name` with `arguments` or `parameters`: Hermes, Qwen, Llama; `name` with
+`input`: Anthropic; `function`: OpenAI; `tool_name`: Cohere."""
 
 
 @dataclass(frozen=True)
@@ -294,11 +293,11 @@ def _written_as_string(envelope: _Object, arguments: str) -> _Object:
 def _path_to_arguments(call: dict[str, Any], tool: str, *, wrapped: bool = False) -> tuple[str, ...]:
     """The keys that lead to the arguments of a call of `tool`. None if it calls another tool or says anything besides."""
     labels, keys = call.keys() & _LABEL_KEYS, call.keys() - _LABEL_KEYS
-    if not all(isinstance(call[label], str) for label in labels) or call.get("type", "function") not in _TYPES:
+    if not all(isinstance(call[label], str) for label in labels) or call.get("type", "function") not in _CALL_WORDS:
         return ()
     if len(keys) == 1 and not wrapped:
         ((key, inner),) = ((key, call[key]) for key in keys)
-        rest = _path_to_arguments(inner, tool, wrapped=True) if key in _CALL_KEYS and isinstance(inner, dict) else ()
+        rest = _path_to_arguments(inner, tool, wrapped=True) if key in _CALL_WORDS and isinstance(inner, dict) else ()
         return (key, *rest) if rest else ()
     names, arguments = keys & _TOOL_KEYS, keys & _ARGUMENT_KEYS
     if (len(keys), len(names), len(arguments)) != (2, 1, 1) or call[min(names)] != tool:

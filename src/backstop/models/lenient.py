@@ -197,8 +197,6 @@ class _Reader:
         elif word not in _JSON_LITERALS and not _NUMBER.fullmatch(word):
             raise Unreadable("a value is neither quoted nor a number of JSON", self.at)
         self.at += len(word)
-        if self.at == len(self._text):
-            raise Unreadable("the text breaks off", self.at)
         return _PYTHON_LITERALS.get(word, word)
 
     def _comment(self) -> None:
