@@ -235,6 +235,12 @@ def test_a_refusal_says_what_is_wrong_and_where() -> None:
         extract('{"target": checkout}', Plan)
 
 
+def test_a_refusal_is_short_whatever_it_quotes() -> None:
+    with pytest.raises(ExtractionRefused) as refused:
+        extract(GOOD[:-1] + f', "{"long" * 10_000}": 1}}', Plan)
+    assert len(str(refused.value)) < 500
+
+
 PROSE = st.text(alphabet='abc {}[]",:\\\n`<>/think', max_size=60)
 PLANS = st.builds(Plan, target=st.text(max_size=8), replicas=st.integers(0, 99), approved=st.booleans())
 

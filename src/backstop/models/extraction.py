@@ -162,7 +162,8 @@ def _validated(text: str, schema: type[T]) -> T:
         first = error.errors(include_url=False, include_input=False, include_context=False)[0]
         where = ".".join(str(part) for part in first["loc"]) or "the object"
         more = f" and {error.error_count() - 1} more" if error.error_count() > 1 else ""
-        raise ExtractionRefused(f"{where}: {first['msg']}{more}", verdict="schema_invalid") from error
+        what = f"{where[:100]}: {first['msg'][:300]}{more}"  # both may quote the reply, whatever its length
+        raise ExtractionRefused(what, verdict="schema_invalid") from error
 
 
 def _canonical(parsed: dict[str, Any]) -> str:
