@@ -10,7 +10,7 @@ from typing import Final
 from backstop.doctor.report import ModelEntry, ModelsEntry, ProbeEntry
 from backstop.doctor.scrubbing import HIDDEN, is_variable, plain_url
 from backstop.errors import ConfigError
-from backstop.models.catalog import UNKNOWN_FAMILY, ModelSpec, cheaper, may_judge, strangers
+from backstop.models.catalog import GATEWAY, UNKNOWN_FAMILY, ModelSpec, cheaper, may_judge, strangers
 from backstop.models.providers import VENDORS, Endpoint, locate
 from backstop.settings import Settings
 
@@ -40,7 +40,8 @@ def candidates(names: Iterable[str], settings: Settings) -> tuple[Candidate, ...
 def _candidate(name: str, settings: Settings) -> Candidate:
     spec, endpoint = locate(name, settings)
     if endpoint.url and plain_url(endpoint.url) == HIDDEN:
-        raise ConfigError(f"the URL of the provider {endpoint.name} has a port that is none", todo="correct it")
+        where = "models_url" if endpoint.name == GATEWAY else f"providers.{endpoint.name}.url"
+        raise ConfigError(f"the port in {where} is no number of a port", todo=f"correct {where}")
     return Candidate(spec, endpoint, _why_not(spec, endpoint, settings))
 
 
@@ -136,10 +137,17 @@ def model_problems(found: ModelsEntry, settings: Settings) -> Iterator[str]:
     yield from _unjudged(asked, found.judges)
     if not asked and not found.rules:
         yield "no model can be asked and rules_hop is off, so that nobody proposes: every incident goes to a person undiagnosed"
-    entries = {entry.model: entry for entry in (*found.proposers, *found.judges)}
-    for entry in entries.values():
+    yield from _unanswered((*found.proposers, *found.judges))
+
+
+def _unanswered(entries: Iterable[ModelEntry]) -> Iterator[str]:
+    """One sentence for all that failed in the same way."""
+    names: dict[str, dict[str, None]] = {}
+    for entry in entries:
         if entry.probe is not None and not entry.probe.ok:
-            yield entry.probe.sentence
+            names.setdefault(entry.probe.sentence, {})[entry.model] = None
+    for sentence, models in names.items():
+        yield f"{', '.join(models)}: {sentence}"
 
 
 def _cannot_be_asked(wanted: Iterable[ModelEntry]) -> Iterator[str]:
@@ -178,23 +186,23 @@ def model_notes(found: ModelsEntry, settings: Settings) -> Iterator[str]:
     used = {entry.provider for entry in (*found.proposers, *found.judges)}
     for name, vendor in VENDORS.items():
         if name not in used and os.environ.get(vendor.api_key_env or "", "").strip():
-            yield f"{vendor.api_key_env} is set, and no model is asked there: BACKSTOP_MODEL_CHAIN={name}:MODEL would"
+            todo = f"BACKSTOP_MODEL_CHAIN={name}:MODEL would, and needs a judge of another family"
+            yield f"{vendor.api_key_env} is set, and no model is asked with it: {todo}"
+    for purse, usd in (("budget_incident_usd", found.budget_incident_usd), ("budget_day_usd", found.budget_day_usd)):
+        yield from _does_not_fit(purse, usd, asked, settings)
     for entry in asked:
-        yield from _does_not_fit(entry, settings)
+        if entry.budget_day_usd is not None:
+            yield from _does_not_fit(f'budget_day_usd of [models."{entry.model}"]', entry.budget_day_usd, [entry], settings)
 
 
-def _does_not_fit(entry: ModelEntry, settings: Settings) -> Iterator[str]:
+def _does_not_fit(purse: str, usd: float, asked: Iterable[ModelEntry], settings: Settings) -> Iterator[str]:
     """A call is made only if its worst case fits into every purse: as many tokens of input as the evidence has bytes."""
+    dear = [f"{entry.model} (${worst:.2f})" for entry in asked if (worst := _worst_case(entry, settings)) > usd]
+    if dear:
+        whom = ", ".join(dear)
+        yield f"{purse}, ${usd:g}, does not hold one question about a large incident to {whom}, which is passed over then"
+
+
+def _worst_case(entry: ModelEntry, settings: Settings) -> float:
     millions = settings.evidence_max_bytes / 1e6, settings.diagnosis_max_output_tokens / 1e6
-    worst = millions[0] * (entry.usd_per_million_input or 0) + millions[1] * (entry.usd_per_million_output or 0)
-    purses = {
-        "budget_incident_usd": settings.budget_incident_usd,
-        "budget_day_usd": settings.budget_day_usd,
-        f'budget_day_usd of [models."{entry.model}"]': entry.budget_day_usd,
-    }
-    for purse, usd in purses.items():
-        if usd is not None and worst > usd:
-            yield (
-                f"{purse} is ${usd:g}, and one question to {entry.model} about a large incident may cost ${worst:.2f}:"
-                " it is passed over then"
-            )
+    return millions[0] * (entry.usd_per_million_input or 0) + millions[1] * (entry.usd_per_million_output or 0)

@@ -107,6 +107,6 @@ def _never_asked(asked: Candidate, why: str) -> ProbeEntry:
         input_tokens=0,
         output_tokens=0,
         cost_usd=0.0,
-        sentence=f"{asked.name} was not asked: {why.rstrip('.')}",
+        sentence=why.removeprefix(f"{asked.name} cannot be asked: ").rstrip("."),
         said="",
     )

@@ -13,23 +13,23 @@ from backstop.models.providers import VENDORS
 from backstop.settings import Settings
 
 MEANINGS: Final = {
-    "auth": ("does not let us in: the key is wrong, or may not use this model", "correct {key}"),
-    "quota": ("has no credit left for us", "look at the account behind {key}"),
-    "rate_limited": ("limits our rate just now", "try again later, or set requests_per_minute for it"),
-    "server_error": ("has a fault of its own just now", "try again later"),
-    "unreachable": ("cannot be reached: nobody answers at {where}", "correct {url}, or look at the network and the proxy"),
-    "connection": ("broke the connection", "try again, and look at the network and the proxy if that stays"),
-    "timeout": ("gave no whole answer in time", "try again, and look at the network if that stays"),
-    "unknown_model": ("is not known there by the name {wire}", "correct it in {setting}"),
-    "not_found": ("is asked at an address where there is nothing, {where}", "correct {url} (is /v1 missing, or too much?)"),
-    "rejected": ("turns a plain question down", "is {wire} the name of a model for chat?"),
-    "context_length": ("finds one short sentence too long", "is {wire} the name of a model for chat?"),
-    "malformed": ("does not answer as a model does; something else is at {where}", "correct {url}, or look at the proxy"),
-    "refused": ("refuses to answer one harmless sentence", "look at the filters of the provider"),
-    "empty": ("answers, and says nothing", "try again"),
-    "truncated": ("began to answer and broke off", "try again"),
-    "throttled": ("was not asked", "raise requests_per_minute or tokens_per_minute"),
-    "over_budget": ("was not asked", "raise the budget"),
+    "auth": ("not let in: the key is wrong, or may not use the model", "correct {key}"),
+    "quota": ("no credit is left", "look at the account behind {key}"),
+    "rate_limited": ("our rate is limited just now", "try again later, or set requests_per_minute"),
+    "server_error": ("the provider has a fault of its own just now", "try again later"),
+    "unreachable": ("nobody answers at {where}", "correct {url}, or look at the network and the proxy"),
+    "connection": ("the connection broke", "try again, and look at the network and the proxy if that stays"),
+    "timeout": ("no whole answer came in time", "try again, and look at the network if that stays"),
+    "unknown_model": ("no model is known there by the name {wire}", "correct it in {setting}"),
+    "not_found": ("there is nothing at {where}", "correct {url} (is /v1 missing, or too much?)"),
+    "rejected": ("a plain question is turned down", "is {wire} the name of a model for chat?"),
+    "context_length": ("one short sentence is said to be too long", "is {wire} the name of a model for chat?"),
+    "malformed": ("whatever answers at {where} does not answer as a model does", "correct {url}, or look at the proxy"),
+    "refused": ("one harmless sentence is refused", "look at the filters of the provider"),
+    "empty": ("the answer says nothing", "try again"),
+    "truncated": ("the answer broke off", "try again"),
+    "throttled": ("not asked", "raise requests_per_minute or tokens_per_minute"),
+    "over_budget": ("not asked", "raise the budget"),
 }
 """What it means, and what to do. What is not here cannot come of this question, or is plain by its own words."""
 
@@ -54,7 +54,7 @@ def sentence_of(attempt: Attempt, said: str, asked: Candidate, settings: Setting
     word = attempt.outcome
     if word == "not_found" and "model" in said.lower():
         word = "unknown_model"
-    meaning, todo = MEANINGS.get(word, (f"was not asked to the end ({word})", "try again"))
+    meaning, todo = MEANINGS.get(word, (f"not asked to the end ({word})", "try again"))
     names = {
         "key": key_place(asked, settings),
         "url": url_place(asked, settings),
@@ -64,7 +64,7 @@ def sentence_of(attempt: Attempt, said: str, asked: Candidate, settings: Setting
     }
     own = said if _HTTP.match(said) else ""
     happened = f" ({said.rstrip('.')})" if said and not own else ""
-    sentence = f"{asked.name} {meaning.format(**names)}{happened}; {todo.format(**names)}"
+    sentence = f"{meaning.format(**names)}{happened}; {todo.format(**names)}"
     return f"{sentence}. It says: {own.rstrip('.')}" if own else sentence
 
 
