@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: drill test check bench lock clean
+.PHONY: drill test check bench faults lock clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -33,12 +33,15 @@ check: .venv/.dev ## types, lint, import contracts
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
-bench: .venv/.dev ## recovery time beside `kubectl rollout undo`
-	@$(BIN)/python bench/recovery.py $(ARGS)
+bench: .venv/.dev ## recovery, models, extraction and redaction, timed beside what they compare with
+	@for of in $(or $(ARGS),recovery models extraction redaction); do echo "== bench/$$of.py"; $(BIN)/python bench/$$of.py || exit 1; done
+
+faults: .venv/.dev ## every fault of a model provider against four chains; writes docs/fault-matrix.md
+	@$(BIN)/python bench/fault_matrix.py $(ARGS)
 
 lock: ## pin requirements/*.in anew, with hashes, naming no index (needs uv)
 	@cd requirements && for set in run dev; do \
 	  uv pip compile --quiet --generate-hashes --no-header --python-version 3.11 --universal $$set.in -o $$set.txt; done
 
 clean: ## remove what the other commands made
-	rm -rf .venv .backstop .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv .venv-litellm .backstop .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
