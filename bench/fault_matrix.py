@@ -24,62 +24,64 @@ from pathlib import Path
 from typing import Final
 
 from backstop.errors import BackstopError
-from backstop.records import Evidence
 from contenders import GRACE_SECONDS, Ask, Contender, Task, Wire, settle
 from contenders.backstop_chain import BACKSTOP
-from contenders.fallback_model import TUNED
-from contenders.faults import HEALTHY, ROWS, Row, rows_of
-from contenders.litellm_router import NotInstalled, litellm_router
+from contenders.evidence import recorded
+from contenders.fallback_model import TUNED, UNGUARDED
+from contenders.faults import HEALTHY, REPLIES, ROWS, Row
+from contenders.litellm_router import NotInstalled, litellm_worker
 from contenders.provider import Provider, provider
 from contenders.raw_sdk import RAW_SDK
-from contenders.report import Cell, Mark, markdown, page, reached
+from contenders.report import Cell, Mark, Table, Tables, page
 
 ROOT: Final = Path(__file__).parents[1]
-EVIDENCE: Final = ROOT / "tests" / "emulator" / "evidence" / "bad_release.json"
 PAGE: Final = ROOT / "docs" / "fault-matrix.md"
 PACKAGES: Final = ("backstop", "pydantic-ai-slim", "openai", "anthropic", "boto3")
 
+WIRES: Final[tuple[Wire, ...]] = ("openai", "anthropic", "bedrock")
 _BY_BADNESS: Final[tuple[Mark, ...]] = ("ok", "failed", "waiting", "garbage")
 
 
 class Matrix:
-    """The tables while they are filled, and what was wrong with Backstop's column."""
+    """The tables while they are filled, and what was wrong with Backstop's cells."""
 
-    def __init__(self, at: Provider, evidence: Evidence) -> None:
+    def __init__(self, at: Provider) -> None:
         self._at = at
-        self._evidence = evidence
-        self.openai: dict[str, dict[str, Cell]] = {}
-        self.others: dict[str, dict[str, Cell]] = {}
+        self._evidence = recorded()
+        self.openai: Table = {}
+        self.unguarded: Table = {}
+        self.others: Table = {}
         self.wrong: list[str] = []
+
+    def task(self, row: Row, wire: Wire = "openai") -> Task:
+        return Task(self._at.url, (row.model, HEALTHY), self._evidence, stream=row.stream, wire=wire)
 
     async def warm(self, contender: Contender) -> None:
         """Questions to a healthy model, so that no row pays for what an SDK imports at its first call."""
-        wires: tuple[Wire, ...] = ("openai", "anthropic", "bedrock") if contender is BACKSTOP else ("openai",)
-        for wire in wires:
+        for wire in WIRES if contender is BACKSTOP else WIRES[:1]:
             for stream in (False, True):
                 task = Task(self._at.url, (HEALTHY, HEALTHY), self._evidence, stream=stream, wire=wire)
                 async with contender.opened(task) as ask:
                     await ask()
 
-    async def row(self, row: Row, contenders: Sequence[Contender]) -> None:
-        """All contenders, on OpenAI's wire."""
-        task = Task(self._at.url, (row.model, HEALTHY), self._evidence, stream=row.stream)
-        cells = self.openai.setdefault(row.title, {})
+    async def fill(self, table: Table, row: Row, contenders: Sequence[Contender]) -> None:
+        """A row of these contenders, on OpenAI's wire."""
+        cells = table.setdefault(row.title, {})
         for contender in contenders:
-            cells[contender.name] = await self._cell(contender, task, row)
-        self._judge(row, cells[BACKSTOP.name], task, "")
+            cells[contender.name] = await self._cell(contender, self.task(row), row)
+        if BACKSTOP.name in cells:
+            self._judge(row, cells[BACKSTOP.name], "")
 
     async def elsewhere(self, row: Row) -> None:
-        """Backstop, on the other wires."""
+        """A row of Backstop, on the other wires."""
         cells = self.others.setdefault(row.title, {})
-        for wire in ("anthropic", "bedrock"):
-            if row in rows_of(wire):
-                task = Task(self._at.url, (row.model, HEALTHY), self._evidence, wire=wire)
-                cells[wire] = await self._cell(BACKSTOP, task, row)
-                self._judge(row, cells[wire], task, f" ({wire})")
+        for wire in WIRES[1:]:
+            if wire not in row.lacking:
+                cells[wire] = await self._cell(BACKSTOP, self.task(row, wire), row)
+                self._judge(row, cells[wire], f" ({wire})")
 
-    def _judge(self, row: Row, cell: Cell, task: Task, where: str) -> None:
-        if wrong := cell.wrong(row, task.hop_seconds + GRACE_SECONDS):
+    def _judge(self, row: Row, cell: Cell, where: str) -> None:
+        if wrong := cell.wrong(row, self.task(row).hop_seconds + GRACE_SECONDS):
             self.wrong.append(f"{row.title}{where}: {wrong}")
 
     async def _cell(self, contender: Contender, task: Task, row: Row) -> Cell:
@@ -109,23 +111,26 @@ async def _mark(ask: Ask, task: Task) -> Mark:
 
 async def run(rows: Sequence[Row], *, with_litellm: bool) -> tuple[Matrix, list[Contender]]:
     """All tables."""
-    evidence = Evidence.model_validate_json(EVIDENCE.read_text())
-    contenders = [RAW_SDK, TUNED]
+    contenders, unguarded = [RAW_SDK, TUNED], [UNGUARDED]
     async with AsyncExitStack() as stack:
         at = await stack.enter_async_context(provider({row.model: row.script for row in ROWS}))
         if with_litellm:
             try:
-                contenders.append((await stack.enter_async_context(litellm_router()))[0])
+                worker = await stack.enter_async_context(litellm_worker())
+                contenders.append(worker.contender(guarded=True))
+                unguarded.append(worker.contender(guarded=False))
             except NotInstalled as why:
                 print(why, file=sys.stderr)
         contenders.append(BACKSTOP)
-        matrix = Matrix(at, evidence)
-        for contender in contenders:
+        matrix = Matrix(at)
+        for contender in (*contenders, *unguarded):
             await matrix.warm(contender)
         for row in rows:
-            await matrix.row(row, contenders)
+            await matrix.fill(matrix.openai, row, contenders)
             print(f"{row.title:38}{'  '.join(f'{cell!s:30}' for cell in matrix.openai[row.title].values())}", flush=True)
         for row in rows:
+            if row in REPLIES:
+                await matrix.fill(matrix.unguarded, row, unguarded)
             if not row.stream:
                 await matrix.elsewhere(row)
         return matrix, contenders
@@ -158,12 +163,10 @@ def main() -> int:
     except BackstopError as error:
         print(f"fault_matrix: {error}", file=sys.stderr)
         return 1
-    names = [contender.name for contender in contenders]
-    print(f"\n{markdown(matrix.openai, names, 'first model')}\n\n{reached(matrix.openai, names)}")
-    print(f"\n{markdown(matrix.others, ('anthropic', 'bedrock'), 'first model')}")
+    tables = Tables(matrix.openai, [contender.name for contender in contenders], matrix.unguarded, matrix.others)
+    print(f"\n{tables}")
     if rows == ROWS and len(contenders) == 4:
-        day, task = asked.date, Task("", (), Evidence.model_validate_json(EVIDENCE.read_text()))
-        PAGE.write_text(page(day, _versions(contenders), task, matrix.openai, names, matrix.others))
+        PAGE.write_text(page(asked.date, _versions(contenders), matrix.task(ROWS[0]), tables))
     for wrong in matrix.wrong:
         print(f"fault_matrix: Backstop, {wrong}", file=sys.stderr)
     return 1 if matrix.wrong else 0

@@ -1,8 +1,9 @@
-"""pydantic-ai's `FallbackModel`, in two forms.
+"""pydantic-ai's `FallbackModel`, in three forms.
 
 Tuned, as its documentation and its source offer it: the SDK's retries off, a deadline per request and for the first event, and a
 fallback on every exception, on refusals and cut-offs, and on whatever a response handler that knows our schema rejects. Response
-handlers are not applied to streams, says the documentation. Bare is the least that works, for measuring what it costs.
+handlers are not applied to streams, says the documentation. Unguarded is the same without that handler. Bare has no deadlines and
+falls back on errors of the API, which is the default: the least that works, for measuring what it costs.
 """
 
 from __future__ import annotations
@@ -28,10 +29,12 @@ from contenders import MAX_TOKENS, Contender, Heard, Opened, Task
 
 
 @asynccontextmanager
-async def _open(task: Task, key: str, *, tuned: bool) -> Opened:
+async def _open(task: Task, key: str, *, tuned: bool, guarded: bool) -> Opened:
     async with AsyncOpenAI(base_url=task.url, api_key=key, max_retries=0, timeout=task.hop_seconds) as sdk:
         provider = OpenAIProvider(openai_client=sdk)
-        chain = FallbackModel(*(OpenAIChatModel(hop, provider=provider) for hop in task.hops), **(_fallbacks() if tuned else {}))
+        chain = FallbackModel(
+            *(OpenAIChatModel(hop, provider=provider) for hop in task.hops), **(_fallbacks(guarded=guarded) if tuned else {})
+        )
         messages, parameters = _asked(task.question)
         settings = ModelSettings(max_tokens=MAX_TOKENS, temperature=0.0)
         if tuned:
@@ -52,13 +55,14 @@ async def _open(task: Task, key: str, *, tuned: bool) -> Opened:
         yield ask
 
 
-def _fallbacks() -> dict[str, Any]:
+def _fallbacks(*, guarded: bool) -> dict[str, Any]:
     def rejected(response: ModelResponse) -> bool:
         heard = _heard(response)
         return not heard.good(heard.model)
 
     rejected.__annotations__["response"] = ModelResponse  # it looks for the class, not for its name
-    return {"fallback_on": [Exception, ContentFilterError, OutputTokenLimitExceeded, rejected]}
+    errors = [Exception, ContentFilterError, OutputTokenLimitExceeded]
+    return {"fallback_on": [*errors, rejected] if guarded else errors}
 
 
 def _asked(question: Question) -> tuple[list[ModelMessage], ModelRequestParameters]:
@@ -82,5 +86,6 @@ def _heard(response: ModelResponse) -> Heard:
     return Heard(response.model_name or "", calls, text)
 
 
-TUNED: Final = Contender("pydantic-ai FallbackModel", "fallback", partial(_open, tuned=True))
-BARE: Final = Contender("bare FallbackModel", "bare", partial(_open, tuned=False))
+TUNED: Final = Contender("pydantic-ai FallbackModel", "fallback", partial(_open, tuned=True, guarded=True))
+UNGUARDED: Final = Contender("FallbackModel, no handler", "fallback-unguarded", partial(_open, tuned=True, guarded=False))
+BARE: Final = Contender("bare FallbackModel", "bare", partial(_open, tuned=False, guarded=False))

@@ -63,7 +63,7 @@ _CONNECTIONS: Final = (
     Row("Content-Length too short", "length_too_short"),
 )
 
-_REPLIES: Final = (
+REPLIES: Final = (
     Row("200, body is broken JSON", "broken_json"),
     Row("200, empty body", "empty_body"),
     Row("200, HTML page", "html"),
@@ -90,9 +90,4 @@ _STREAMS: Final = (
     Row("stream: dripped, an event per second", "stream_drip", stream=True),
 )
 
-ROWS: Final = (*_ERRORS, *_CONNECTIONS, *_REPLIES, *_DEAD, *_STREAMS)
-
-
-def rows_of(wire: Wire, rows: tuple[Row, ...] = ROWS) -> tuple[Row, ...]:
-    """What a wire can do wrong. Streams are measured on OpenAI's wire only."""
-    return tuple(row for row in rows if wire not in row.lacking and (wire == "openai" or not row.stream))
+ROWS: Final = (*_ERRORS, *_CONNECTIONS, *REPLIES, *_DEAD, *_STREAMS)

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -56,6 +57,7 @@ class Worker:
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self._process = process
         self._turn = asyncio.Lock()
+        self.versions: dict[str, str] = {}
         self.cpu_ms = 0.0  # of the last call, as it measured it
 
     async def tell(self, message: dict[str, Any], seconds: float) -> dict[str, Any]:
@@ -79,15 +81,16 @@ class Worker:
         return answer
 
     @asynccontextmanager
-    async def open(self, task: Task, key: str) -> Opened:
+    async def open(self, task: Task, key: str, *, guarded: bool) -> Opened:
         order = {
             "do": "open", "url": task.url, "key": key, "hops": task.hops, "stream": task.stream, "cools": task.cools,
-            "hop_seconds": task.hop_seconds, "cut_off_seconds": task.cut_off_seconds, "request": chat_request(task.question),
+            "hop_seconds": task.hop_seconds, "cut_off_seconds": task.cut_off_seconds, "guarded": guarded,
+            "request": chat_request(task.question),
         }  # fmt: skip
-        await self.tell(order, _START_SECONDS)
+        number = (await self.tell(order, _START_SECONDS))["opened"]
 
         async def ask() -> Heard:
-            answer = await self.tell({"do": "ask"}, task.cut_off_seconds + _PIPE_SECONDS)
+            answer = await self.tell({"do": "ask", "of": number}, task.cut_off_seconds + _PIPE_SECONDS)
             self.cpu_ms = answer["cpu_ms"]
             if "waiting" in answer:
                 raise TimeoutError
@@ -98,10 +101,15 @@ class Worker:
 
         yield ask
 
+    def contender(self, *, guarded: bool) -> Contender:
+        """With the guardrail that we wrote for it, or without."""
+        name, lane = ("LiteLLM Router", "litellm") if guarded else ("LiteLLM Router, no guardrail", "litellm-unguarded")
+        return Contender(name, lane, partial(self.open, guarded=guarded), self.versions)
+
 
 @asynccontextmanager
-async def litellm_router() -> AsyncIterator[tuple[Contender, Worker]]:
-    """The contender and its process. Raises `NotInstalled`."""
+async def litellm_worker() -> AsyncIterator[Worker]:
+    """The process, ready. Raises `NotInstalled`."""
     python = await asyncio.to_thread(installed)
     process = await asyncio.create_subprocess_exec(
         python, _WORKER, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL,
@@ -109,8 +117,8 @@ async def litellm_router() -> AsyncIterator[tuple[Contender, Worker]]:
     )  # fmt: skip
     try:
         worker = Worker(process)
-        versions = (await worker.hear(_START_SECONDS))["versions"]
-        yield Contender("LiteLLM Router", "litellm", worker.open, versions), worker
+        worker.versions = (await worker.hear(_START_SECONDS))["versions"]
+        yield worker
     finally:
         process.kill()
         await process.wait()

@@ -1,14 +1,14 @@
 """LiteLLM Router in a process and an environment of its own: JSON lines in, JSON lines out. Run by `litellm_router`.
 
-    in   {"do": "open", "url", "key", "hops", "stream", "hop_seconds", "cut_off_seconds", "cools", "request"}    a fresh Router
-         {"do": "ask"}
+    in   {"do": "open", "url", "key", "hops", "stream", "hop_seconds", "cut_off_seconds", "cools", "guarded", "request"}
+         {"do": "ask", "of": number}
     out  {"versions": {...}}     once, when it is ready
-         {"opened": true}
+         {"opened": number}      of a fresh Router
          {"heard": {"model", "calls", "text"}, "cpu_ms"}    or {"failed": words, "cpu_ms"} or {"waiting": true, "cpu_ms"}
 
 The Router has what its documentation offers: retries off (they come before the fallback); fallbacks for errors, for context windows
-and for content policies; timeouts for the call and for the first chunk; cooldown after the first failure; a guardrail that knows
-our schema and rejects what is no diagnosis. No guardrail sees a stream.
+and for content policies; timeouts for the call and for the first chunk; cooldown after the first failure; if
+it is guarded, a guardrail that knows our schema and rejects what is no diagnosis. No guardrail sees a stream.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ class Routed:
         self._request = order["request"]
         self._stream = order["stream"]
         self._cut_off_seconds = order["cut_off_seconds"]
-        litellm.callbacks = [OnlyDiagnoses(order["request"]["tools"][0]["function"])]
+        litellm.callbacks = [OnlyDiagnoses(order["request"]["tools"][0]["function"])] if order["guarded"] else []
 
     async def ask(self) -> dict[str, Any]:
         cpu = time.process_time()
@@ -116,15 +116,15 @@ async def main() -> None:
         print(json.dumps(message), file=said, flush=True)
 
     say({"versions": {"litellm": version("litellm"), "openai": version("openai")}})
-    routed: Routed | None = None
+    routers: list[Routed] = []
     while line := await asyncio.to_thread(sys.stdin.readline):
         order = json.loads(line)
         if order["do"] == "open":
-            routed = Routed(order)
+            routers.append(Routed(order))
             settle()
-            say({"opened": True})
-        elif routed is not None:
-            say(await routed.ask())
+            say({"opened": len(routers) - 1})
+        else:
+            say(await routers[order["of"]].ask())
 
 
 if __name__ == "__main__":

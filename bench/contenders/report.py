@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from contenders import GRACE_SECONDS, Task
+from contenders import Task
 from contenders.faults import Row
 
 Mark = Literal["ok", "garbage", "waiting", "failed"]
@@ -35,26 +35,47 @@ class Cell:
         return f"took longer than {limit:.1f} s ({self})" if self.seconds > limit else ""
 
 
-Table = Mapping[str, Mapping[str, Cell]]
+Table = dict[str, dict[str, Cell]]
 """Rows by title, and cells by column."""
 
 
-def markdown(table: Table, columns: Sequence[str], corner: str) -> str:
-    """The table in Markdown, padded so that it reads well as text too."""
-    lines = [
-        [corner, *columns],
-        *([title, *(str(cells.get(column, "n/a")) for column in columns)] for title, cells in table.items()),
-    ]
+@dataclass(frozen=True)
+class Tables:
+    """All that was measured. `unguarded`: the replies again, without the code of ours that knows a diagnosis."""
+
+    openai: Table
+    contenders: Sequence[str]
+    unguarded: Table
+    others: Table
+
+    def texts(self) -> dict[str, str]:
+        """Each table, and a count of the green cells, in Markdown."""
+        unguarded = list(next(iter(self.unguarded.values()), {}))
+        return {
+            "openai": _markdown(self.openai, self.contenders),
+            "reached": _reached(self.openai, self.contenders),
+            "unguarded": _markdown(self.unguarded, unguarded),
+            "unguarded_reached": _reached(self.unguarded, unguarded),
+            "others": _markdown(self.others, ("anthropic", "bedrock")),
+        }
+
+    def __str__(self) -> str:
+        return "\n\n".join(self.texts().values())
+
+
+def _markdown(table: Table, columns: Sequence[str]) -> str:
+    """Padded, so that it reads well as text too."""
+    lines = [["first model", *columns]]
+    lines += [[title, *(str(cells.get(column, "n/a")) for column in columns)] for title, cells in table.items()]
     widths = [max(len(line[n]) for line in lines) for n in range(len(columns) + 1)]
     padded = [f"| {' | '.join(text.ljust(width) for text, width in zip(line, widths, strict=True))} |" for line in lines]
     rule = f"|{'|'.join('-' * (width + 2) for width in widths)}|"
     return "\n".join([padded[0], rule, *padded[1:]])
 
 
-def reached(table: Table, columns: Sequence[str]) -> str:
-    """How many rows each column is green in."""
-    counts = (f"{column} {sum(column in row and row[column].mark == 'ok' for row in table.values())}" for column in columns)
-    return f"Rows in which the healthy model's answer was reached, of {len(table)}: {', '.join(counts)}."
+def _reached(table: Table, columns: Sequence[str]) -> str:
+    counts = (f"{column} {sum(cells[column].mark == 'ok' for cells in table.values())}" for column in columns)
+    return f"The healthy model's answer was reached in so many of {len(table)} rows: {', '.join(counts)}."
 
 
 _PAGE: Final = """\
@@ -96,15 +117,23 @@ wrote for it and that checks the same schema.
 **Backstop** has its defaults, with `stream = true` in the rows of streams, and without the rules that answer when no model does.
 
 So handler and guardrail are as strict as Backstop is: where those two are green in the rows about replies, they are so with code
-that Backstop does not ask anybody to write. Where Backstop asks a model twice, the fault is one that may pass by itself (a 5xx, a
-broken connection), and the wait in between is in the seconds. In the row of the dead hop, ten questions are asked one after the
-other: it should cost the first one, not all.
+that Backstop does not ask anybody to write; the second table has the same rows without it. Where Backstop asks a model twice, the
+fault is one that may pass by itself (a 5xx, a broken connection), and the wait in between is in the seconds. In the row of the dead
+hop, ten questions are asked one after the other: it should cost the first one, not all.
 
 ## OpenAI's wire
 
 {openai}
 
 {reached}
+
+### Without the code that was written for them
+
+The rows about replies again: FallbackModel without the response handler, LiteLLM Router without the guardrail, all else the same.
+
+{unguarded}
+
+{unguarded_reached}
 
 ## Backstop on the other wires
 
@@ -121,15 +150,13 @@ is measured by `bench/models.py`.
 """
 
 
-def page(day: str, versions: Mapping[str, str], task: Task, openai: Table, contenders: Sequence[str], others: Table) -> str:
+def page(day: str, versions: Mapping[str, str], task: Task, tables: Tables) -> str:
     """The whole page."""
     return _PAGE.format(
         day=day,
         versions=", ".join(f"{name} {version}" for name, version in versions.items()),
-        cut_off=task.total_seconds + GRACE_SECONDS,
+        cut_off=task.cut_off_seconds,
         hop=task.hop_seconds,
         total=task.total_seconds,
-        openai=markdown(openai, contenders, "first model"),
-        reached=reached(openai, contenders),
-        others=markdown(others, ("anthropic", "bedrock"), "first model"),
+        **tables.texts(),
     )
