@@ -32,6 +32,7 @@ async def a_chain(
     on_call: Callable[[ModelCall], None] | None = None,
     spend: Any = None,
     telltale: str | None = None,
+    warm: bool = True,
     **settings: Any,
 ) -> AsyncIterator[Rig]:
     """An emulator with that script, and a chain `first`, `second`, `third` without retries that asks it. Providers named in
@@ -59,6 +60,8 @@ async def a_chain(
             Stores(spend=spend or MemorySpend()),
         )
         stack.push_async_callback(chain.aclose)
+        if warm:
+            chain.warm()
         yield Rig(url, chain, calls)
 
 

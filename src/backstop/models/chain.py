@@ -178,7 +178,7 @@ class ModelChain:
             return None
         wait = self.settings.hop_retry_seconds * 2.0**tries * self.jitter.uniform(0.5, 1.0)
         if failure.retry_after is not None and failure.consequences.waits:
-            if failure.retry_after > self.settings.retry_after_max_seconds:
+            if not 0 <= failure.retry_after <= self.settings.retry_after_max_seconds:
                 return None
             wait += failure.retry_after
         elif not failure.consequences.again:

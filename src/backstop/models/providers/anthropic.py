@@ -18,7 +18,7 @@ def anthropic_model(spec: ModelSpec, endpoint: Endpoint, wire: Wire) -> Model:
         base_url=endpoint.url or "https://api.anthropic.com",
         api_key=endpoint.api_key,
         max_retries=0,
-        timeout=wire.read_seconds,
+        timeout=wire.timeout(spec),
         http_client=wire.pool(local=endpoint.local),
     )
     return AnthropicModel(spec.wire, provider=AnthropicProvider(anthropic_client=sdk), settings={"max_retries": 0})

@@ -29,7 +29,7 @@ def bedrock_model(spec: ModelSpec, endpoint: Endpoint, wire: Wire) -> Model:
     config = Config(
         retries={"total_max_attempts": 1, "mode": "standard"},
         connect_timeout=wire.connect_seconds,
-        read_timeout=wire.read_seconds,
+        read_timeout=wire.seconds(spec),
         max_pool_connections=_CONNECTIONS,
         **({"proxies": {}} if endpoint.local else {}),
     )

@@ -21,7 +21,7 @@ def openai_model(spec: ModelSpec, endpoint: Endpoint, wire: Wire) -> Model:
         base_url=endpoint.url or "https://api.openai.com/v1",  # said, so that OPENAI_BASE_URL cannot redirect evidence
         api_key=endpoint.api_key,
         max_retries=0,
-        timeout=wire.read_seconds,
+        timeout=wire.timeout(spec),
         http_client=wire.pool(local=endpoint.local),
     )
     own = not endpoint.url or endpoint.host.endswith("openai.com")

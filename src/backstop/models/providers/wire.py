@@ -11,6 +11,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from backstop.models.catalog import ModelSpec
 from backstop.settings import Settings
 
 if TYPE_CHECKING:
@@ -31,8 +32,8 @@ def keep_headers(headers: Mapping[str, str]) -> None:
 
 @dataclass
 class Wire:
-    """The pool and the deadlines. The pool is made when the first SDK asks for it; connections to this machine have one of their
-    own, which no proxy of the environment is asked about."""
+    """The pool and the deadlines; `read_seconds` for a hop that has none of its own. The pool is made when the first SDK asks for
+    it; connections to this machine have one of their own, which no proxy of the environment is asked about."""
 
     connect_seconds: float
     read_seconds: float
@@ -42,13 +43,22 @@ class Wire:
     def of(cls, settings: Settings) -> Wire:
         return cls(settings.connect_timeout_seconds, settings.hop_deadline_seconds, {})
 
+    def seconds(self, spec: ModelSpec) -> float:
+        """The most that a model may take to say something, which is all that its hop may take."""
+        return spec.options.deadline_seconds or self.read_seconds
+
+    def timeout(self, spec: ModelSpec) -> httpx2.Timeout:
+        """For the SDK of a hop, which would spend all of its time on connecting otherwise."""
+        import httpx2
+
+        return httpx2.Timeout(self.seconds(spec), connect=self.connect_seconds)
+
     def pool(self, *, local: bool) -> httpx2.AsyncClient:
         """Redirects are not followed: evidence goes where it was meant to go."""
         import httpx2
 
         if local not in self._pools:
             self._pools[local] = httpx2.AsyncClient(
-                timeout=httpx2.Timeout(self.read_seconds, connect=self.connect_seconds),
                 limits=httpx2.Limits(max_connections=200, max_keepalive_connections=20),
                 event_hooks={"response": [_keep_headers]},
                 follow_redirects=False,
