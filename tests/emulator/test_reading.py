@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backstop.emulator.asked import Asked, BadRequest
+from backstop.emulator.asked import Asked, BadRequest, Lookup
 from backstop.emulator.wire_anthropic import ANTHROPIC
 from backstop.emulator.wire_bedrock import BEDROCK
 from backstop.emulator.wire_openai import OPENAI
@@ -91,3 +91,12 @@ def test_system_text_tools_and_parts_are_read_alike(name: str) -> None:
     assert asked.tools == ("logs", TOOL)
     assert asked.prompt == "Be brief.\n" + asking("bad_release")
     assert asked.evidence["facts"]
+
+
+@pytest.mark.parametrize("name", PATHS)
+def test_earlier_calls_and_what_came_of_them_are_read_and_counted(name: str) -> None:
+    path, body = second_turn(name, calls=["1", "2"], results=["1", "2"])
+    asked = READ[name](json.dumps(body).encode(), path)
+    told = '{"quiet":true}' if name == "bedrock" else "quiet"
+    assert asked.lookups == (Lookup("logs", "{}", told), Lookup("logs", "{}", told))
+    assert asked.prompt == "\n".join(["hello", "{}", "{}", told, told])
