@@ -99,4 +99,4 @@ def test_earlier_calls_and_what_came_of_them_are_read_and_counted(name: str) -> 
     asked = READ[name](json.dumps(body).encode(), path)
     told = '{"quiet":true}' if name == "bedrock" else "quiet"
     assert asked.lookups == (Lookup("logs", "{}", told), Lookup("logs", "{}", told))
-    assert asked.prompt == "\n".join(["hello", "{}", "{}", told, told])
+    assert asked.prompt == f"hello\n{{}}\n{{}}\n{told}\n{told}"

@@ -108,9 +108,14 @@ _register_contents()
 @_behaviour
 def fenced_with_prose(asked: Asked, options: Json) -> Answer:
     """As Llama does: a sentence, the JSON in a fence, more sentences."""
-    pretty = json.dumps(json.loads(content_of(asked, options)), indent=2, ensure_ascii=False)
+    pretty = json.dumps(_answer(asked, options), indent=2, ensure_ascii=False)
     text = f"Based on the evidence, here is my answer:\n\n```json\n{pretty}\n```\n\nLet me know if I should list the {{pods}}."
     return Answer(Said(text))
+
+
+def _answer(asked: Asked, options: Json) -> Json:
+    content = content_of(asked, options)
+    return {"answer": content} if asked.role == "chat" else dict(json.loads(content))
 
 
 @_behaviour
@@ -175,8 +180,8 @@ def cut_content(asked: Asked, options: Json) -> Answer:
 @_behaviour
 def schema_invalid(asked: Asked, options: Json) -> Answer:
     """JSON, but not the answer that was asked for: a field is missing, and one is a word where a number belongs."""
-    answer = json.loads(content_of(asked, options))
-    answer.pop(next(iter(answer)), None)
+    answer = _answer(asked, options)
+    answer.pop(next(iter(answer)))
     return Answer(say(asked, compact({**answer, "confidence": "high"})))
 
 
