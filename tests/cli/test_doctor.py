@@ -121,7 +121,8 @@ def test_whom_nobody_judges_is_told_with_the_reason(desk: Desk, judge: str, why:
     report = desk.report(code=1, BACKSTOP_MODEL_CHAIN=model, BACKSTOP_JUDGE_MODELS=judge, **BOTH)
     assert report.models.proposers[0].judged_by is None
     assert any(why in problem for problem in report.problems)
-    assert all("every proposal" in problem or "cannot be asked" in problem for problem in report.problems)
+    follows = ("so that no agent starts with this chain", "so that every proposal of a model is refused", "cannot be asked")
+    assert all(any(words in problem for words in follows) for problem in report.problems)
 
 
 def test_the_judge_that_is_named_is_the_one_that_the_chain_asks(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -143,6 +144,10 @@ def test_our_own_limits_and_budgets_are_told(desk: Desk) -> None:
         f'[models."openai:gpt-4.1"]\n{limits}[models."anthropic:claude-haiku-4-5"]\nrequests_per_minute = 0\n'
     )
     page = desk.doctor(**BOTH).stdout
+    closed = (
+        "anthropic:claude-haiku-4-5 judges openai:gpt-4.1 and requests_per_minute is 0, so that every proposal of it is refused"
+    )
+    assert closed in page
     assert "10 requests a minute · 20000 tokens a minute · $7 a day" in page
     assert "skipped: requests_per_minute is 0" in page
     assert "budget_incident_usd, $0.01, does not hold one question about a large incident to openai:gpt-4.1 ($0." in page

@@ -107,12 +107,9 @@ def _entry(
 
 def _judged(proposer: Candidate, judges: Sequence[Candidate]) -> tuple[str | None, str]:
     """Who judges it, or why nobody does. The first judge that may is the one; if it cannot answer, no other is asked."""
-    chosen = next((j for j in judges if not j.endpoint.missing and may_judge(j.spec, proposer.spec)), None)
-    if chosen is not None and not chosen.why_not:
-        return chosen.name, ""
-    if chosen is not None:
-        return None, f"{chosen.name} would, but {chosen.why_not}"
-    return None, "; ".join(f"{judge.name} {_why_no_judge(judge, proposer.spec)}" for judge in judges) or "no judge is configured"
+    chosen = next((j.name for j in judges if not j.endpoint.missing and may_judge(j.spec, proposer.spec)), None)
+    why = "; ".join(f"{judge.name} {_why_no_judge(judge, proposer.spec)}" for judge in judges) or "no judge is configured"
+    return chosen, "" if chosen else why
 
 
 def _why_no_judge(judge: Candidate, proposer: ModelSpec) -> str:
@@ -163,17 +160,19 @@ def _cannot_be_asked(wanted: Iterable[ModelEntry]) -> Iterator[str]:
 
 
 def _unjudged(asked: Iterable[ModelEntry], judges: Sequence[ModelEntry]) -> Iterator[str]:
-    """A chain in which a judge can be asked and may not judge is not started at all: `build_models` refuses it."""
+    """Where no judge can be asked, every proposal is refused; where one can and may not, `build_models` refuses the whole chain."""
+    closed = {judge.model: judge.why_not for judge in judges if not judge.can_be_asked}
+    for entry in asked:
+        if entry.judged_by in closed:
+            yield f"{entry.judged_by} judges {entry.model} and {closed[entry.judged_by]}, so that every proposal of it is refused"
     alone = [entry for entry in asked if entry.judged_by is None]
-    if not alone:
-        return
-    if not any(judge.can_be_asked for judge in judges):
+    if alone and len(closed) == len(judges):
         why = "; ".join(f"{judge.model}: {judge.why_not}" for judge in judges) or "none is configured"
         yield f"no judge can be asked ({why}), so that every proposal of a model is refused; name one in judge_models that can be"
         return
     for entry in alone:
         yield (
-            f"nobody judges {entry.model} ({entry.unjudged}), so that every proposal of it is refused;"
+            f"nobody judges {entry.model} ({entry.unjudged}), so that no agent starts with this chain;"
             f' add a judge of another family that is cheaper, or set family and prices under [models."{entry.model}"]'
         )
 

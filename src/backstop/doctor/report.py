@@ -54,7 +54,7 @@ class ModelEntry(Entry):
     budget_day_usd: float | None
     can_be_asked: bool
     why_not: str
-    judged_by: str | None  # of a proposer that could be asked; None: nobody, and every proposal of it is refused
+    judged_by: str | None  # of a proposer; None: nobody, and no proposal of it passes
     unjudged: str  # why nobody judges it
     probe: ProbeEntry | None
 
