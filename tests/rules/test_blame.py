@@ -195,6 +195,15 @@ async def test_a_dependency_that_nobody_could_ask_is_not_presumed_to_serve() -> 
     assert (diagnosis.suspect, diagnosis.fault_class, best.certain) == (PROD_DB, FaultClass.DEPENDENCY_DOWN, False)
 
 
+async def test_a_dependency_that_is_only_short_of_pods_is_not_certain_to_be_the_cause() -> None:
+    evidence = without(short_of_one(await Chain().evidence(CHECKOUT)), of(FactKind.PROBE, "prod-db"))
+    evidence = altered(evidence, of(FactKind.PROBE, "checkout"), ok=False, failures=1, status=502)
+    best = rank(evidence)[0]
+    assert (best.workload, best.fault_class, best.certain) == (PROD_DB, FaultClass.DEPENDENCY_DOWN, False)
+    none_left = altered(evidence, of(FactKind.WORKLOAD, "prod-db"), available=0, ready=0)
+    assert rank(none_left)[0].certain
+
+
 async def test_two_that_call_each_other_and_both_fail_leave_it_uncertain() -> None:
     chain = Chain()
     chain.release("checkout")

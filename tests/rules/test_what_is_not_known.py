@@ -229,6 +229,19 @@ def test_a_rollout_under_way_leaves_it_uncertain() -> None:
     assert known(edited(evidence, edit)) == (FaultClass.BAD_RELEASE, "rollback deployment/checkout to_revision=1", False)
 
 
+def test_a_release_some_of_whose_pods_were_not_seen_leaves_it_uncertain() -> None:
+    evidence = recorded("fleet/bad_release")
+    pod = next(fact for fact in evidence.facts if of(FactKind.POD, "checkout")(fact))
+    assert known(without(evidence, lambda fact: fact.id == pod.id))[2] is False
+
+
+def test_the_one_pod_that_says_what_it_suffers_from_speaks_for_those_that_do_not() -> None:
+    evidence = recorded("fleet/hang")
+    pod = next(fact for fact in evidence.facts if of(FactKind.POD, "checkout")(fact))
+    killed = altered(evidence, lambda fact: fact.id == pod.id, terminated_reason="OOMKilled")
+    assert diagnose(killed).fault_class is FaultClass.OUT_OF_MEMORY
+
+
 def test_pods_that_suffer_from_different_things_leave_it_uncertain() -> None:
     evidence = recorded("fleet/rolling_bad_image")
     pods = [fact for fact in evidence.facts if fact.data.get("waiting_reason") == "ImagePullBackOff"]

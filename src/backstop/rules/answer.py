@@ -68,7 +68,7 @@ def blame(scene: Scene, suspect: Suspect) -> Diagnosis:
 def all_well(scene: Scene, score: float) -> Diagnosis:
     """The diagnosis that nothing is wrong. Only for a scene whose checkup is good."""
     asked = [
-        _claim(f"Requests to service/{probe.data.service} succeed.", [(probe.fact, _first(probe.fact))])
+        _claim(f"Requests to service/{probe.fact.about.name} succeed.", [(probe.fact, _first(probe.fact))])
         for probe in scene.target.probes
     ]
     key, states = scene.target.ref.key, scene.target.states

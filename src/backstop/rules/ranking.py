@@ -166,7 +166,7 @@ class Checkup:
 def checkup(scene: Scene) -> Checkup:
     """`well` needs every replica of every workload in reach, seen pod by pod, and good answers from the target's Service."""
     target, service = scene.target, scene.evidence.alert.service
-    asked = {probe.data.service for probe in target.probes}
+    asked = {probe.fact.about.name for probe in target.probes}
     unasked = [] if service is None or service in asked else [service]
     missing = [
         *(

@@ -58,7 +58,6 @@ class Pod(_Data):
 class Probe(_Data):
     """Requests to a Service. None made, or numbers that contradict each other, are no measurement."""
 
-    service: str
     ok: bool
     requests: Annotated[int, Field(ge=1)]
     failures: Count
