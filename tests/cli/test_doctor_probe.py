@@ -67,7 +67,8 @@ def failing(tmp_path_factory: pytest.TempPathFactory) -> dict[str, ModelEntry]:
 
 
 def test_whoever_answers_is_told_with_seconds_tokens_and_cost(tmp_path: Path) -> None:
-    report = asked(tmp_path, {}, ["o:fine", "a:fine", "b:fine"], ["o:small"], code=0)
+    """gpt-5 among them, of which the SDK has something to say to programmers."""
+    report = asked(tmp_path, {}, ["o:gpt-5", "a:fine", "b:fine"], ["o:small"], code=0)
     assert report.problems == ()
     for entry in entries(report).values():
         assert entry.probe is not None

@@ -26,11 +26,13 @@ def doctor(
     Nothing is changed anywhere. Exit 0 if nothing is wrong, 1 with what is, 2 for a setting that cannot be used.
     """
     import asyncio
+    import warnings
 
     from backstop.clock import SystemClock
     from backstop.doctor import examine
     from backstop.settings import load_settings
 
+    warnings.simplefilter("ignore")  # an SDK's words to programmers are nothing to a person who waits for a verdict
     examination = examine(load_settings(), SystemClock(), kubeconfig=kubeconfig, context=context, policy=policy, ask_models=probe)
     asyncio.run(_tell(examination, as_json=as_json))
 

@@ -106,22 +106,20 @@ def _usd(price: float | None) -> str:
 
 
 def _state(entry: ModelEntry) -> Text:
-    probe = entry.probe
+    probe, state = entry.probe, Text()
     if not entry.can_be_asked:
-        return Text(f"skipped: {entry.why_not}", "yellow")
+        return state.append(f"skipped: {entry.why_not}", "yellow")
     if probe is None:
-        state = Text("can be asked", "green")
+        state.append("can be asked", "green")
     elif not probe.ok:
-        state = Text(f"does not answer: {probe.outcome.replace('_', ' ')}", BAD)
+        state.append(f"does not answer: {probe.outcome.replace('_', ' ')}", BAD)
     else:
-        state = Text(f"answers in {probe.seconds:.2f} s, {probe.input_tokens}+{probe.output_tokens} tokens", "green")
-        state.append("" if probe.cost_usd is None else f", ${probe.cost_usd:.6f}")
+        cost = "" if probe.cost_usd is None else f", ${probe.cost_usd:.6f}"
+        state.append(f"answers in {probe.seconds:.2f} s, {probe.input_tokens}+{probe.output_tokens} tokens{cost}", "green")
         state.append("" if probe.source == "live" else f" [{probe.source}]", "magenta")
     if entry.judged_by:
-        state.append(f"; judged by {entry.judged_by}", "default")
-    elif entry.unjudged:
-        state.append("; judged by nobody", BAD)
-    return state
+        return state.append(f"; judged by {entry.judged_by}")
+    return state.append("; judged by nobody", BAD) if entry.unjudged else state
 
 
 def _details(entry: ModelEntry) -> Iterator[str]:

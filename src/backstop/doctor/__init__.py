@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
@@ -25,16 +24,14 @@ __all__ = ["Report", "examine"]
 async def examine(
     settings: Settings, clock: Clock, *, kubeconfig: Path | None, context: str | None, policy: str, ask_models: bool
 ) -> Report:
-    """Everything at once. Raises `ConfigError` for what cannot be used as it is configured; without a secret in it."""
+    """Everything there is to know. Raises `ConfigError` for what cannot be used as it is configured; without a secret in it."""
     scrub = Scrub.of(settings)
     try:
         rules = load_policy(policy)
         proposers = candidates(settings.model_chain, settings)
         judges = candidates(settings.judge_models, settings)
-        cluster, probes = await asyncio.gather(
-            _cluster(kubeconfig, context, rules, scrub),
-            _probes((*proposers, *judges), settings, clock, scrub) if ask_models else _nobody(),
-        )
+        cluster = await _cluster(kubeconfig, context, rules, scrub)  # first: importing the SDKs would eat its deadlines
+        probes = await _probes((*proposers, *judges), settings, clock, scrub) if ask_models else {}
     except ConfigError as error:
         raise ConfigError(scrub.known(error.what), unchanged=error.unchanged, todo=scrub.known(error.todo)) from error
     return _report(settings, look_at_policy(policy, rules), cluster, (proposers, judges), probes)
@@ -86,7 +83,3 @@ async def _probes(found: tuple[Candidate, ...], settings: Settings, clock: Clock
     from backstop.doctor.probing import probe
 
     return await probe(found, settings, clock, scrub)
-
-
-async def _nobody() -> dict[str, ProbeEntry]:
-    return {}
