@@ -31,6 +31,7 @@ def bedrock_model(spec: ModelSpec, endpoint: Endpoint, wire: Wire) -> Model:
         connect_timeout=wire.connect_seconds,
         read_timeout=wire.seconds(spec),
         max_pool_connections=_CONNECTIONS,
+        ignore_configured_endpoint_urls=True,  # AWS_ENDPOINT_URL cannot redirect evidence either
         **({"proxies": {}} if endpoint.local else {}),
     )
     try:
