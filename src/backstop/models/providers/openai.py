@@ -31,6 +31,7 @@ def openai_model(spec: ModelSpec, endpoint: Endpoint, wire: Wire) -> Model:
         profile=OpenAIModelProfile(
             thinking_tags=("\x00", "\x00"),
             openai_supports_strict_tool_definition=False,
+            openai_chat_streaming_requires_finish_reason=True,  # or a stream that was cut counts as one that ended
             openai_chat_supports_max_completion_tokens=own,  # the others know `max_tokens`
         ),
         settings={"max_retries": 0},
