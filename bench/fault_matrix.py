@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import os
 import platform
 import sys
 import time
@@ -30,7 +29,7 @@ from contenders.evidence import recorded
 from contenders.fallback_model import TUNED, UNGUARDED
 from contenders.faults import HEALTHY, REPLIES, ROWS, Row
 from contenders.litellm_router import NotInstalled, litellm_worker
-from contenders.provider import Provider, provider
+from contenders.provider import Provider, only_the_emulator, provider
 from contenders.raw_sdk import RAW_SDK
 from contenders.report import Cell, Mark, Table, Tables, page
 
@@ -143,13 +142,6 @@ def _versions(contenders: Sequence[Contender]) -> dict[str, str]:
     return known
 
 
-def _only_the_emulator() -> None:
-    """No key of this machine is used: Bedrock's client takes its lane from here, and nothing else."""
-    for name in [name for name in os.environ if name.startswith(("AWS_", "OPENAI_", "ANTHROPIC_", "BACKSTOP_"))]:
-        del os.environ[name]
-    os.environ |= {"AWS_ACCESS_KEY_ID": f"lane-{BACKSTOP.lane}", "AWS_SECRET_ACCESS_KEY": "none"}
-
-
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", action="append", default=[], metavar="WORDS", help="rows whose name holds this; may be repeated")
@@ -157,8 +149,8 @@ def main() -> int:
     parser.add_argument("--date", default=datetime.now(UTC).date().isoformat(), help="the page's date (default: today)")
     asked = parser.parse_args()
     rows = tuple(row for row in ROWS if not asked.only or any(words in row.title for words in asked.only))
-    _only_the_emulator()
     try:
+        only_the_emulator(BACKSTOP.lane)
         matrix, contenders = asyncio.run(run(rows, with_litellm=not asked.without_litellm))
     except BackstopError as error:
         print(f"fault_matrix: {error}", file=sys.stderr)

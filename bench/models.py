@@ -31,7 +31,7 @@ from contenders.evidence import realistic, small
 from contenders.fallback_model import BARE
 from contenders.faults import HEALTHY
 from contenders.litellm_router import NotInstalled, Worker, litellm_worker
-from contenders.provider import Provider, provider
+from contenders.provider import Provider, only_the_emulator, provider
 from contenders.raw_sdk import RAW_SDK
 
 LIMITED: Final = "limited"
@@ -39,7 +39,7 @@ WARM_UP: Final = 20
 SETTLE_SECONDS: Final = 0.002
 LARGE_CHARS: Final = 30_000
 CROWD: Final = 500
-HELP_RUNS: Final = 10
+COMMAND_RUNS: Final = 10
 HOP_SECONDS: Final = 45.0  # the defaults
 TOTAL_SECONDS: Final = 120.0
 
@@ -111,11 +111,10 @@ def _peak_mb() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-def help_seconds() -> tuple[float, float]:
-    """Wall and CPU time of `backstop --help`, medians."""
-    command = [str(Path(sys.executable).with_name("backstop")), "--help"]
+def seconds_of(*command: str) -> tuple[float, float]:
+    """Wall and CPU time of a command, medians."""
     walls, cpus = [], []
-    for _ in range(HELP_RUNS):
+    for _ in range(COMMAND_RUNS):
         before, started = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
         walls.append(time.monotonic() - started)
@@ -165,8 +164,9 @@ async def run(calls: int) -> list[Aim]:
             print(f"{arm.name:40}{arm.cpu:8.2f}{arm.cpu / base.cpu:11.2f}{statistics.median(arm.wall_ms):9.1f}")
         resolved, seconds, mb = await crowd(at)
     print(f"\n{CROWD} incidents at once on one chain: {resolved} resolved in {seconds:.1f} s, peak memory +{mb:.0f} MB")
-    wall, cpu = help_seconds()
-    print(f"backstop --help: {wall:.3f} s, {cpu:.3f} s of CPU\n")
+    wall, cpu = seconds_of(str(Path(sys.executable).with_name("backstop")), "--help")
+    empty, empty_cpu = seconds_of(sys.executable, "-c", "pass")
+    print(f"backstop --help: {wall:.3f} s, {cpu:.3f} s of CPU; Python that does nothing: {empty:.3f} s, {empty_cpu:.3f} s of CPU\n")
     return [
         Aim("first hop healthy, CPU: Backstop / bare FallbackModel", ours.cpu / bare.cpu, 1.25),
         Aim("the same with a prompt of 30 kB", ours30.cpu / bare30.cpu, 1.25),
@@ -181,7 +181,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--calls", type=int, default=200, help="of each kind, after warm-up (default 200)")
     asked = parser.parse_args()
-    aims = asyncio.run(run(asked.calls))
+    try:
+        only_the_emulator(BACKSTOP.lane)
+        aims = asyncio.run(run(asked.calls))
+    except BackstopError as error:
+        print(f"models: {error}", file=sys.stderr)
+        return 1
     print(f"{'aim':66}{'measured':>11}{'at most':>11}")
     print("\n".join(map(str, aims)))
     return 0

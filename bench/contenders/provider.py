@@ -1,8 +1,9 @@
-"""The emulator as a process of its own, and what its journal says was asked of it."""
+"""The emulator as a process of its own, what its journal says was asked of it, and nobody but it."""
 
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -12,9 +13,22 @@ from typing import Any, Final
 
 import aiohttp
 
+from backstop.errors import ConfigError
 from backstop.scenarios.process import Child
+from backstop.settings import config_file
 
 _START_SECONDS: Final = 60.0
+_OF_THIS_MACHINE: Final = ("AWS_", "OPENAI_", "ANTHROPIC_", "BACKSTOP_")
+
+
+def only_the_emulator(bedrock_lane: str) -> None:
+    """Forgets this machine's keys, addresses and settings, and asks no proxy for what is on it. Bedrock's client takes its lane
+    from the environment. Raises `ConfigError` if there is a configuration file, which would change the defaults."""
+    for name in [name for name in os.environ if name.startswith(_OF_THIS_MACHINE)]:
+        del os.environ[name]
+    os.environ |= {"AWS_ACCESS_KEY_ID": f"lane-{bedrock_lane}", "AWS_SECRET_ACCESS_KEY": "none", "NO_PROXY": "127.0.0.1"}
+    if (file := config_file()) is not None:
+        raise ConfigError(f"{file} would change the defaults that are measured", todo="run this from another directory")
 
 
 @dataclass(frozen=True)
