@@ -35,6 +35,9 @@ _MOST_TOKENS: Final = 10_000_000
 Boundary = Callable[[str], str]
 """What every text passes on its way to a model: the redactor. What it raises, nobody is asked."""
 
+UNREDACTED: Final = (BackstopError, ValueError, ArithmeticError, LookupError, TypeError, RuntimeError)
+"""What a redactor may raise in place of a text."""
+
 
 class Hop:
     """One model behind a guard. Safe for any number of concurrent calls."""
@@ -47,7 +50,7 @@ class Hop:
         self.seconds = spec.options.deadline_seconds or settings.hop_deadline_seconds  # the most that one attempt may take
         self._wire = wire
         self._clock = clock
-        self._boundary = boundary
+        self.boundary = boundary
         self._first_token_seconds = settings.first_token_seconds if settings.stream else None
         self._built: Model | None = None
 
@@ -97,8 +100,8 @@ class Hop:
         from pydantic_ai.exceptions import AgentRunError, UserError
 
         try:
-            messages = _messages(question, self._boundary)
-        except (BackstopError, ValueError, ArithmeticError, LookupError, TypeError, RuntimeError) as error:
+            messages = _messages(question, self.boundary)
+        except UNREDACTED as error:
             raise HopFailed("withheld", f"what it would see could not be redacted ({type(error).__name__})") from error
         try:
             return await self._request(messages, question)

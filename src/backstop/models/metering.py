@@ -42,7 +42,7 @@ class Meter:
             attempt.cost_usd = 0.0
             raise
         try:
-            with self.spans.chat(hop.spec, question, attempt) as told:
+            with self.spans.chat(hop, question, attempt) as told:
                 reply = await hop.ask(question, seconds, attempt)
                 told(reply)
             return reply

@@ -3,7 +3,9 @@
 chat {model}     gen_ai.operation.name, gen_ai.provider.name, gen_ai.request.model, gen_ai.request.max_tokens,
                  gen_ai.usage.input_tokens, gen_ai.usage.output_tokens, error.type (our outcome word),
                  backstop.role, backstop.source
-content          gen_ai.input.messages, gen_ai.output.messages: only if asked for, since evidence is somebody's
+content          gen_ai.input.messages, gen_ai.output.messages: only if asked for, since evidence is somebody's, and redacted
+
+What was not asked has no span. A reply that came and is no diagnosis is a call that went well: the record has the word for it.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ from opentelemetry.trace import SpanKind, StatusCode, TracerProvider
 
 from backstop.errors import ConfigError
 from backstop.models.asking import Attempt, Question, Reply
-from backstop.models.catalog import ModelSpec
+from backstop.models.hop import UNREDACTED, Boundary, Hop
 
 _PROVIDERS: Final = {"bedrock": "aws.bedrock"}
 """Where the conventions' name of a provider is not ours."""
@@ -58,8 +60,9 @@ class Spans:
     provider: TracerProvider | None = None
 
     @contextmanager
-    def chat(self, spec: ModelSpec, question: Question, attempt: Attempt) -> Iterator[Callable[[Reply], None]]:
+    def chat(self, hop: Hop, question: Question, attempt: Attempt) -> Iterator[Callable[[Reply], None]]:
         """A span around one call. What it yields is told of the reply. The attempt is read when the call has ended."""
+        spec = hop.spec
         tracer = trace.get_tracer("backstop.models", tracer_provider=self.provider)
         with tracer.start_as_current_span(
             f"chat {spec.wire}", kind=SpanKind.CLIENT, record_exception=False, set_status_on_exception=False
@@ -71,19 +74,30 @@ class Spans:
             span.set_attribute("backstop.role", question.role)
 
             def told(reply: Reply) -> None:
-                if self.content:
-                    span.set_attribute("gen_ai.input.messages", _messages(("system", question.system), ("user", question.user)))
-                    span.set_attribute("gen_ai.output.messages", _messages(*(("assistant", text) for text in reply.contents)))
+                if self.content and span.is_recording():
+                    span.set_attributes(_content(question, reply, hop.boundary))
 
             try:
                 yield told
             finally:
                 span.set_attribute("backstop.source", attempt.source)
-                span.set_attribute("gen_ai.usage.input_tokens", attempt.input_tokens)
-                span.set_attribute("gen_ai.usage.output_tokens", attempt.output_tokens)
+                if attempt.input_tokens or attempt.output_tokens:
+                    span.set_attribute("gen_ai.usage.input_tokens", attempt.input_tokens)
+                    span.set_attribute("gen_ai.usage.output_tokens", attempt.output_tokens)
                 if attempt.outcome != "ok":
                     span.set_attribute("error.type", attempt.outcome)
                     span.set_status(StatusCode.ERROR, attempt.outcome)
+
+
+def _content(question: Question, reply: Reply, boundary: Boundary) -> dict[str, str]:
+    """What was asked, as the model saw it, and what was said. What cannot be redacted is left out."""
+    try:
+        return {
+            "gen_ai.input.messages": _messages(("system", question.system), ("user", boundary(question.user))),
+            "gen_ai.output.messages": _messages(*(("assistant", boundary(text)) for text in reply.contents)),
+        }
+    except UNREDACTED:
+        return {}
 
 
 def _messages(*said: tuple[str, str]) -> str:
