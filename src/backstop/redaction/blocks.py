@@ -12,7 +12,7 @@ from backstop.redaction.values import harmless, quoted
 
 _SECRETS: Final = frozenset({Holds.SECRET, Holds.NUMBER_OR_SECRET})
 _OPEN: Final = re.compile(
-    r"""^([ \t]*)((?:-[ \t]+)*)["']?([\w./-]{1,253})["']?:[ \t]*([|>][-+\d]{0,3})?[ \t]*(?:\#.*)?\r?\n""", re.MULTILINE
+    r"""^([ \t]*+)((?:-[ \t]++)*+)["']?([\w./-]{1,253})["']?:[ \t]*+([|>][-+\d]{0,3}+)?[ \t]*+(?:\#.*)?\r?\n""", re.MULTILINE
 )
 _NAMED: Final = re.compile(
     r"""^([ \t]*)(?:-[ \t]+)?["']?(?:name|key)["']?[ \t]*:[ \t]*["']?([\w./-]{1,253})["']?,?[ \t]*\r?\n""",

@@ -11,8 +11,6 @@ from backstop.redaction.hits import Hit, only_placeholders
 from backstop.redaction.layer import Layer
 from backstop.redaction.values import harmless
 
-_REGION: Final = re.compile(r"""[^"'`\r\n]*+""")
-_ESCAPED_END: Final = re.compile(r"(?<!\\)\\++(?:[rn]|$)")
 _SCHEME: Final = re.compile(
     r"[ \t]*(?:(?:Basic|Bearer|Bot|Token|ApiKey|Api-Key|Key|Negotiate|NTLM|GoogleLogin|SharedKey\w*|JWT|OAuth2?)[ \t]+(?!\w+=))?",
     re.IGNORECASE,
@@ -22,51 +20,47 @@ _PARAMETERS: Final = re.compile(
     r"""((?:[\w-]{1,40}=(?:\\{0,15}"[^"]{0,2000}"|[^\s,"'`]{1,2000})(?:,[ \t]{0,4})?){1,40})""",
     re.IGNORECASE,
 )
-_CREDENTIAL: Final = re.compile(r"[^\s,;]++")
-_COOKIE: Final = re.compile(r"([^=;,\s]{1,200}+)=([^;\s]++)")
+_CREDENTIAL: Final = re.compile(r"""(?:[^\s,;"'`\\]|\\(?![rn"'`\\]))++""")
+_COOKIE: Final = re.compile(r"""[ \t]*([^=;,:\s"'`\\]{1,200}+)(?:=((?:[^;\s"'`\\]|\\(?![rn"'`\\]))*+))?;?""")
+_DATE: Final = re.compile(r"[ \t]*\d")  # `Expires=Wed, 21 Oct …` goes on after its blank
 _ATTRIBUTES: Final = frozenset({"path", "domain", "expires", "max-age", "samesite", "priority", "version"})
 _OPENERS: Final = {"]": "[", ")": "(", "}": "{"}
+_DEEPEST: Final = 8
 _BARE: Final = re.compile(r"(?<![\w-])(?:(Bearer)|Basic)[ \t]{1,4}([A-Za-z0-9._~+/=-]{8,})", re.IGNORECASE)
 _WORD: Final = re.compile(r"[A-Za-z]?[a-z]+(?:[-/=][a-z]+)*=?\.?")
 _MODE: Final = re.compile(r"[A-Za-z]{1,12}(?:,[A-Za-z]{1,12})*")  # `authorization: RBAC`
 _PRINTABLE: Final = re.compile(r"[\x20-\x7e\xa0-\uffff]+")
 
 
-def region(line: str, at: int, end: int | None = None) -> tuple[int, int]:
-    """The span of a header's value: to `end` if that is known (it was quoted), else to a quote, a bracket or the line's end."""
-    if end is not None:
-        return at, end
-    found = _REGION.match(line, at + (line[at : at + 1] == "["))
-    start, stop = found.span() if found else (at, at)
-    escaped = _ESCAPED_END.search(line, start, stop)
-    return start, escaped.start() if escaped else stop
-
-
-def authorization(line: str, start: int, end: int) -> Iterator[Hit]:
-    """The credentials of an Authorization value; of a scheme with parameters (Digest, AWS4, …) all of them."""
+def authorization(line: str, start: int) -> Iterator[Hit]:
+    """The credentials of the Authorization value at `start`; of a scheme with parameters (Digest, AWS4, …) all of them."""
     if parameters := _PARAMETERS.match(line, start):
         if not only_placeholders(parameters[1]):
             yield Hit(*parameters.span(1), parameters[1])
         return
-    scheme = _SCHEME.match(line, start, end)
-    found = _CREDENTIAL.match(line, scheme.end() if scheme else start, end)
+    scheme = _SCHEME.match(line, start)
+    found = _CREDENTIAL.match(line, scheme.end() if scheme else start)
     text = _unclosed(found.group()) if found else ""
     if found and not harmless(text) and ((scheme and scheme.group()) or _MODE.fullmatch(text) is None):
         yield Hit(found.start(), found.start() + len(text), password_of_pair(text) or text)
 
 
-def cookies(line: str, start: int, end: int) -> Iterator[Hit]:
-    """The value of each cookie; the attributes of Set-Cookie stay."""
-    for found in _COOKIE.finditer(line, start, end):
-        text = _unclosed(found[2])
-        if found[1].lower() not in _ATTRIBUTES and not harmless(text):
-            yield Hit(found.start(2), found.start(2) + len(text), text)
+def cookies(line: str, start: int) -> Iterator[Hit]:
+    """The value of each cookie at `start`; the attributes of Set-Cookie stay."""
+    while (cookie := _COOKIE.match(line, start)) and cookie.end() > start:
+        text = _unclosed(cookie[2] or "")
+        if cookie[1].lower() not in _ATTRIBUTES and not harmless(text):
+            yield Hit(cookie.start(2), cookie.start(2) + len(text), text)
+        start = cookie.end()
+        if not cookie.group().endswith(";") and not _DATE.match(line, start):
+            break
 
 
 def _unclosed(text: str) -> str:
     """A value without the brackets that close what is around it."""
-    while text and text[-1] in "])}" and text.count(text[-1]) > text.count(_OPENERS[text[-1]]):
-        text = text[:-1]
+    for _ in range(_DEEPEST):
+        if text and text[-1] in _OPENERS and text.count(text[-1]) > text.count(_OPENERS[text[-1]]):
+            text = text[:-1]
     return text
 
 

@@ -22,10 +22,12 @@ NAMES: Final = frozenset({"name", "key", "variable", "var", "field", "property"}
 """Keys that say what another key's value is: the `name` of an environment variable."""
 VALUES: Final = frozenset({"value", "val"})
 """The keys of those values."""
+_NAME: Final = re.compile(rf"{QUOTE}?([\w.\-/]{{1,253}}+)")
 _SPACED: Final = re.compile(
     r"\b(?:api|access|secret|private|encryption|signing|license|unseal|recovery|master)[ \t](?:key[ \t])?$", re.IGNORECASE
 )
 _SYNTAX: Final = re.compile(r"\b(?:unexpected|expected|syntax|near|illegal|parse|parsing)[ \t]$", re.IGNORECASE)
+_INDENT: Final = 300
 _LINE_START: Final = re.compile(r"""[ \t]*(?:[-+>#~*?][ \t]+)*["']?""")
 _YAML_END: Final = re.compile(r"""[ \t]+#|[ \t]{2,}\S|[ \t]+["']?[\w.\-/]{1,60}["']?[:=](?:[ \t"']|\S)""")
 _SENTENCE: Final = re.compile(r"[a-z]+[,;]?[ \t]+[a-z(]")
@@ -66,8 +68,8 @@ def _holds(line: str, pair: re.Match[str]) -> Holds | None:
 
 
 def _names_a_secret(line: str, at: int) -> bool:
-    value = quoted(line, at) or bare(line, at)
-    return value is not None and holds(value.value) is not None
+    value = _NAME.match(line, at)
+    return value is not None and holds(value[1]) is not None
 
 
 def _read(line: str, pair: re.Match[str], what: Holds) -> tuple[list[Hit], int]:
@@ -77,11 +79,10 @@ def _read(line: str, pair: re.Match[str], what: Holds) -> tuple[list[Hit], int]:
     if pair[3] == "," and (not pair[2] or value is None or not _follows(line, value)):
         return [], at
     if what in {Holds.AUTHORIZATION, Holds.COOKIE}:
-        value = value or (quoted(line, at + 1) if line[at : at + 1] == "[" else None)
-        start, end = headers.region(line, value.start if value else at, value.end if value else None)
-        read = headers.authorization if what is Holds.AUTHORIZATION else headers.cookies
-        hits = list(read(line, start, end))
-        return hits, max([at, *(hit.end for hit in hits)])
+        opened = quoted(line, at + 1) if line[at : at + 1] == "[" else None
+        start = opened.start if opened else value.start if value else at + (line[at : at + 1] == "[")
+        hits = list(headers.authorization(line, start) if what is Holds.AUTHORIZATION else headers.cookies(line, start))
+        return hits, max([start, *(hit.end for hit in hits)])
     if value is None and line[at : at + 1] in {"[", "{", "("} and (items := _items(line, at)) is not None:
         return items
     value = value or _plain(line, pair, what)
@@ -123,7 +124,7 @@ def _plain(line: str, pair: re.Match[str], what: Holds) -> Scalar | None:
     value = bare(line, at)
     if not spaced or value is None:
         return value
-    start = _LINE_START.match(line)
+    start = _LINE_START.match(line, 0, _INDENT)
     if start is not None and start.end() == pair.start() and not harmless(value.value):
         rest = line[at:].rstrip()
         stop = _YAML_END.search(rest)

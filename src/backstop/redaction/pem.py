@@ -12,7 +12,10 @@ from typing import Final
 from backstop.redaction.hits import Hit
 
 _MARK: Final = re.compile(r"-{4,5} ?(BEGIN|END) (?:[A-Z0-9]{1,20} ){0,4}PRIVATE KEY(?: BLOCK)? ?(?:-{4,5})?")
-_MATERIAL: Final = re.compile(r"[A-Za-z0-9+/]{20,}+={0,2}|[A-Za-z0-9+/]{4,}+={1,2}|(?<=[\"'])[A-Za-z0-9+/]{1,19}(?=\\{1,8}[nr])")
+_MATERIAL: Final = re.compile(
+    r"""[A-Za-z0-9+/]{20,}+={0,2}+(?![\w=:])|(?<![A-Za-z0-9+/])[A-Za-z0-9+/]{4,}+={1,2}+(?=[\s"'\\]|$)"""
+    r"""|(?<=["'])[A-Za-z0-9+/]{1,19}(?=\\{1,8}[nr])"""
+)
 _LONG: Final = re.compile(r"[A-Za-z0-9+/]{20,}")
 _LAST_WORD: Final = re.compile(r"[A-Za-z0-9+/]{1,76}={0,2}(?=[\"',+\s\\]{0,8}$)")
 _HEADING: Final = re.compile(r"(?:Proc-Type|DEK-Info|Version|Comment|Hash):|^\s*$")

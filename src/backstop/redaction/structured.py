@@ -59,9 +59,9 @@ def _field(what: Holds | None, value: JsonValue, text: Text, name: Name) -> Json
 
 def _hidden(what: Holds, value: str, text: Text, name: Name) -> str:
     if what is Holds.AUTHORIZATION:
-        return text(replaced(value, headers.authorization(value, 0, len(value)), name))
+        return text(replaced(value, headers.authorization(value, 0), name))
     if what is Holds.COOKIE:
-        return text(replaced(value, headers.cookies(value, 0, len(value)), name))
+        return text(replaced(value, headers.cookies(value, 0), name))
     if innocent(value, what):
         return text(value)
     plain = headers.password_of_pair(value) if what is Holds.BASE64 else None

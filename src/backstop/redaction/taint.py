@@ -37,6 +37,7 @@ class Taint:
 
     def __init__(self) -> None:
         self._names: set[str] = set()
+        self._added: set[str] = set()
         self._forms: dict[str, str] = {}
         self._lengths: dict[str, list[int]] = {}
 
@@ -46,6 +47,9 @@ class Taint:
 
     def add(self, value: str, placeholder: str) -> None:
         """From now on `value` goes wherever it stands."""
+        if value in self._added:
+            return
+        self._added.add(value)
         for line in value.split("\n") if "\n" in value else (value,):
             text = line.strip()
             if len(text) >= SHORTEST and text not in self._names and text not in _COMMON and holds(text) is None:

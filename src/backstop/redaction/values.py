@@ -26,6 +26,10 @@ _STOP: Final = re.compile(
 )
 _STOPS: Final = 16
 """How many possible ends of a value are looked at: what has more of them goes whole."""
+_FIRST_LOOK: Final = 256
+"""How many characters of a value are read at first: most end sooner, and each is read once only."""
+_LOOKAHEAD: Final = 64
+"""How far behind a value's end `_STOP` looks."""
 _OPENER: Final = {")": "(", "]": "[", "}": "{"}
 _KEYS: Final = frozenset({"token", "password", "secret", "key", "api-key", "apikey", "tls.key", "value"})
 _HARMLESS: Final = re.compile(
@@ -122,15 +126,20 @@ def unescaped(text: str, quote: str = '"') -> str:
 
 def bare(line: str, at: int) -> Scalar | None:
     """The unquoted value at `at`: up to white space, a quote, or a comma, semicolon or ampersand that a further pair follows."""
-    run = _RUN.match(line, at)
-    if run is None:
-        return None
-    end = run.end()
+    size, end = _FIRST_LOOK, at
+    while run := _RUN.match(line, at, at + size):
+        end = _stop(line, at, run.end())
+        if run.end() < at + size or end < run.end() - _LOOKAHEAD:
+            break
+        size *= 8
+    text = line[at:end].rstrip(".,;:|")
+    return Scalar(at, at + len(text), text, max(at + len(text), at + 1), quoted=False) if text else None
+
+
+def _stop(line: str, at: int, end: int) -> int:
+    """Where a value ends that has no white space between `at` and `end`."""
     for stop in islice(_STOP.finditer(line, at, end), _STOPS):
         closer = stop.group()[0]
         if closer not in _OPENER or line.count(_OPENER[closer], at, stop.start()) < stop.end() - stop.start():
-            end = stop.start()
-            break
-    text = line[at:end].rstrip(".,;:|")
-    end = at + len(text)
-    return Scalar(at, end, text, max(end, at + 1), quoted=False) if text else None
+            return stop.start()
+    return end
