@@ -66,6 +66,20 @@ async def test_it_shows_what_the_caller_suffers_and_that_it_calls() -> None:
     assert any(line.startswith("GET / of service/checkout -> HTTP 500") for line in quotes)
 
 
+async def test_of_a_chain_only_the_link_to_the_culprit_is_quoted_and_only_what_fails_is_said_to_fail() -> None:
+    chain = Chain()
+    chain.release("checkout")
+    diagnosis = diagnose(await chain.evidence())
+    links = [quote.line for claim in diagnosis.claims for quote in claim.quotes if quote.line.startswith("env ")]
+    assert links == ["env UPSTREAM of deployment/storefront names service/checkout, which selects deployment/checkout"]
+    assert [claim.text for claim in diagnosis.claims] == [
+        "Requests to service/checkout fail.",
+        "Revision 2 of deployment/checkout runs now.",
+        "Requests to service/storefront fail.",
+    ]
+    assert "The alert's target depends on it." in diagnosis.hypothesis
+
+
 async def test_victims_come_after_the_culprit_and_are_suspected_of_nothing() -> None:
     chain = Chain()
     chain.cluster.scale("prod-db", 0)

@@ -101,6 +101,11 @@ def test_the_line_that_shows_it_is_quoted(name: str, word: str) -> None:
     assert any(word in line for line in lines)
 
 
+def test_confidence_follows_certainty() -> None:
+    certain, fairly, unknown = (diagnose(recorded(name)) for name in ("fleet/healthy", "plain/healthy", "fleet/cut_off"))
+    assert certain.confidence > fairly.confidence > unknown.confidence
+
+
 @pytest.mark.parametrize("name", ALL)
 def test_it_reads_as_plain_sentences(name: str) -> None:
     evidence = recorded(name)

@@ -170,6 +170,11 @@ def test_a_dependency_of_which_nothing_is_known_leaves_it_uncertain() -> None:
     assert known(evidence) == (FaultClass.BAD_RELEASE, "rollback deployment/checkout to_revision=1", False)
 
 
+@pytest.mark.parametrize("kind", [FactKind.POD, FactKind.PROBE, FactKind.WORKLOAD])
+def test_a_dependency_that_is_half_unreadable_leaves_it_uncertain(kind: FactKind) -> None:
+    assert known(altered(recorded("fleet/bad_release"), of(kind, "prod-db"), ready="?", ok="?"))[2] is False
+
+
 def calling(evidence: Evidence, ready: int | None) -> Evidence:
     """The evidence with a Service that the target calls and that has no Deployment behind it: a database as most are run."""
     front = next(fact for fact in evidence.facts if of(FactKind.SERVICE, "checkout")(fact))

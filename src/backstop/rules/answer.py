@@ -219,8 +219,6 @@ def _of_callers(scene: Scene, culprit: Workload) -> list[Claim]:
         if fact.data.get("target") == culprit.ref.name and fact.about.namespace == culprit.ref.namespace
     ]
     failing = [probe for probe in scene.target.probes if not probe.data.ok][:1]
-    if not scene.depends(scene.target, culprit):
-        return []
     return [
         _claim(" ".join(_said(Trouble.FAILING, scene.target)), [(f, _first(f)) for f in (probe.fact, *links[:2])])
         for probe in failing
