@@ -1,8 +1,8 @@
 """How fast evidence is redacted, and whether any line makes it slower than its length: `python bench/redaction.py`.
 
-CPU time, medians of several runs. The realistic text is made of access logs, JSON logs, logfmt, stack traces, YAML and `kubectl describe`,
-with a few secrets and addresses in it. The hostile ones repeat one unit up to 256 KiB in one line or in many; four times the length may
-cost four times as much, give or take what a small measurement varies.
+CPU time, medians of several runs. The realistic text is made of access logs, JSON logs, logfmt, stack traces, YAML and what
+`kubectl describe` prints, with a few secrets and addresses in it. The hostile ones repeat one unit up to 256 KiB in one line or
+in many; four times the length may cost four times as much, give or take what a small measurement varies.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 from backstop.redaction import Redactor
@@ -25,25 +26,38 @@ STEEP: Final = 7.0
 """From one size to the next the time may grow by 4; by more than this it is called steep."""
 
 UNITS: Final = (
-    "password=", "password=a ", "password: ", 'password":"', "password\\\":\\\"", "token=a,", "--password ", "secret ", "key=", "pass", "name: TOKEN\n",
-    "-----BEGIN ", "-----BEGIN PRIVATE KEY-----", "-----END PRIVATE KEY-----", "-----BEGIN PRIVATE KEY-----\n", "-----END PRIVATE KEY-----\n",
-    "MIIEvgIBADANBgkqhkiG9w0BAQEF\n", "kind: Secret\n", '"kind": "Secret"', '{"kind": "Secret", "data": {"a": "eA=="}}', '{"data":{', " kind: Secret\n  data:\n",
-    "apiVersion: v1\ndata:\n  a: eA==\n", '"', "'", "\\", '\\"', "`", "@", "a@", "a@b.", "a@b.c ", "://", "a://", "a://b:c", "a:b@", "<", "<a>", "<password>",
-    "{", "}", "[", "]", "(", ")", "(a),", "a", "A9+/", "eyJhbGciOiJIUzI1NiJ9.", "sk-", "ghp_", "1.", "8.8.8.8 ", "8.8.8.8.", "2a02:", ":", "1", "1234 ", "4111 1111 1111 1111 ",
-    "219-09-9999 ", "=", "=a", "a=", "%", "%40", "%3A%2F%2F", "&", "&amp;", ",", ";", "\t", " ", "\n", "\r", "\u2028", "é", "\ud83d\ude00".encode("utf-16", "surrogatepass").decode("utf-16"),
-    "Bearer ", "Authorization: ", "Authorization: Digest a=\"b\", ", "Cookie: a=b; ", "curl -u ", "user a >", "echo a | ", "login a password ", "'-u', 'a', ", "<redacted-pw-6e99cf4f>",
-    "redacted-pw-", "$", "$1$", "${", "{{", "|", ": |\n", "- --token\n", "password:\n  a\n", "a:1234:", "*:", "\x00",
+    "password=", "password=a ", "password: ", 'password":"', 'password\\":\\"', "token=a,", "--password ", "secret ",
+    "key=", "pass", "name: TOKEN\n", "- --token\n", "password:\n  a\n", ": |\n", "'-u', 'a', ", "curl -u ", "user a >",
+    "echo a | ", "login a password ", "-----BEGIN ", "-----BEGIN PRIVATE KEY-----", "-----END PRIVATE KEY-----",
+    "-----BEGIN PRIVATE KEY-----\n", "A9+/", "-----END PRIVATE KEY-----\n", "MIIEvgIBADANBgkqhkiG9w0BAQEF\n",
+    "kind: Secret\n", '"kind": "Secret"', " kind: Secret\n  data:\n", '{"kind": "Secret", "data": {"a": "eA=="}}',
+    '{"data":{', "apiVersion: v1\ndata:\n  a: eA==\n", "eyJhbGciOiJIUzI1NiJ9.", "sk-", "ghp_", '"', "'", "\\", '\\"',
+    "`", "@", "a@", "a@b.", "a@b.c ", "://", "a://", "a://b:c", "a:b@", "a:1234:", "*:", ":", "<", "<a>", "<password>",
+    "{", "}", "[", "]", "(", ")", "(a),", "a", "=", "=a", "a=", "%", "%40", "%3A%2F%2F", "&", "&amp;", ",", ";", "|",
+    "$", "$1$", "${", "{{", "1.", "8.8.8.8 ", "8.8.8.8.", "2a02:", "1", "1234 ", "4111 1111 1111 1111 ",
+    "219-09-9999 ", "\t", " ", "\n", "\r", "\u2028", "\u00e9", "\x00", "Bearer ", "Authorization: ",
+    'Authorization: Digest a="b", ', "Cookie: a=b; ", "<redacted-pw-6e99cf4f>", "redacted-pw-",
 )  # fmt: skip
-
+"""What a hostile line repeats."""
 
 HEADED: Final = {
-    "one long value": ("token=", "a"), "value of brackets": ("password=", "(a),"), "value of commas": ("password=", ",a"), "open quote": ('password: "', '\\"'),
-    "closers": ("Authorization: ", ")"), "cookies": ("Cookie: ", "a=b; "), "Secret in YAML": ("kind: Secret\ndata:\n", "  a: bbbbbbbb\n"),
-    "Secret in JSON": ('{"kind":"Secret","data":{', '"a":"bbbbbbbb",'), "key": ("-----BEGIN PRIVATE KEY-----\n", "MIIEvgIBADANBgkqhkiG9w0BAQEF\n"),
-    "block": ("password: |\n", "  aaaa bbbb\n"), "known value": ("password=abcdefg1\n", "abcdefg1"), "nearly known value": ("password=abcdefg1a\n", "abcdefg1"),
-    "dashes": ("", "- "), "indent": ("token: a", " " * 64 + "\n"), "deep object": ('{"kind":"Secret",', '"data":{'), "list": ("password=[", '"a",'),
-    "backslashes": ('"password":"', "\\"), "tabs": ("password:", "\t"), "url": ("a://", "b:c"), "url of ats": ("a://b:c", "@"), "address": ("a@", "b."),
+    "one long value": ("token=", "a"), "value of brackets": ("password=", "(a),"),
+    "value of commas": ("password=", ",a"), "open quote": ('password: "', '\\"'), "closers": ("Authorization: ", ")"),
+    "cookies": ("Cookie: ", "a=b; "), "dashes": ("", "- "),
+    "Secret in YAML": ("kind: Secret\ndata:\n", "  a: bbbbbbbb\n"),
+    "Secret in JSON": ('{"kind":"Secret","data":{', '"a":"bbbbbbbb",'),
+    "key": ("-----BEGIN PRIVATE KEY-----\n", "MIIEvgIBADANBgkqhkiG9w0BAQEF\n"),
+    "block": ("password: |\n", "  aaaa bbbb\n"), "known value": ("password=abcdefg1\n", "abcdefg1"),
+    "nearly known value": ("password=abcdefg1a\n", "abcdefg1"), "indent": ("token: a", " " * 64 + "\n"),
+    "deep object": ('{"kind":"Secret",', '"data":{'), "list": ("password=[", '"a",'),
+    "backslashes": ('"password":"', "\\"), "tabs": ("password:", "\t"), "url": ("a://", "b:c"),
+    "url of ats": ("a://b:c", "@"), "address": ("a@", "b."),
 }  # fmt: skip
+"""The same, after a beginning."""
+
+
+def _repeated(head: str, unit: str, size: int) -> str:
+    return (head + unit * (size // len(unit) + 1))[:size]
 
 
 def _distinct(size: int) -> str:
@@ -77,51 +91,65 @@ def _stamp(rng: random.Random) -> str:
 
 def _access(rng: random.Random) -> str:
     address = f"10.244.{rng.randrange(4)}.{rng.randrange(250)}" if rng.random() < 0.95 else f"84.17.{rng.randrange(250)}.9"
-    return f'{address} - - [{_stamp(rng)}] "GET /items/{rng.randrange(9999)}?page={rng.randrange(9)} HTTP/1.1" {rng.choice((200, 200, 503))} 612 "-" "curl/8.4.0"'
+    request = f"GET /items/{rng.randrange(9999)}?page={rng.randrange(9)} HTTP/1.1"
+    return f'{address} - - [{_stamp(rng)}] "{request}" {rng.choice((200, 200, 503))} 612 "-" "curl/8.4.0"'
 
 
 def _json_log(rng: random.Random) -> str:
-    fields = {
-        "ts": _stamp(rng),
-        "level": rng.choice(("info", "warn", "error")),
-        "logger": "shop.checkout",
-        "trace_id": _id(rng, 32),
-        "took_ms": rng.randrange(900),
-    }
-    return json.dumps(
-        {**fields, "msg": rng.choice(("request done", "upstream timed out", "cache miss for key orders", "retrying in 2s"))}
-    )
+    fields = {"ts": _stamp(rng), "level": rng.choice(("info", "warn", "error")), "logger": "shop.checkout", "trace": _id(rng, 32)}
+    message = rng.choice(("request done", "upstream timed out", "cache miss for key orders", "retrying in 2s"))
+    return json.dumps({**fields, "took_ms": rng.randrange(900), "msg": message})
 
 
 def _logfmt(rng: random.Random) -> str:
-    return f'time="{_stamp(rng)}" level=warning msg="connection to prod-db:5432 refused" pod=checkout-{_id(rng)}-{_id(rng, 5)} attempt={rng.randrange(9)}'
+    pod = f"checkout-{_id(rng)}-{_id(rng, 5)}"
+    return f'time="{_stamp(rng)}" level=warning msg="connection to prod-db:5432 refused" pod={pod} attempt={rng.randrange(9)}'
 
 
 def _trace(rng: random.Random) -> str:
-    return "\n".join(
-        [f"{_stamp(rng)} ERROR [main] org.shop.checkout.OrderService: could not load order {rng.randrange(99999)}"]
-        + [
-            f"\tat org.shop.checkout.{name}({name.split('.')[0]}.java:{rng.randrange(900)})"
-            for name in ("Repo.find", "Service.load", "Api.get", "Filter.run")
-        ]
-    )
+    calls = (("Repo", "find"), ("Service", "load"), ("Api", "get"), ("Filter", "run"))
+    frames = [f"\tat org.shop.checkout.{name}.{call}({name}.java:{rng.randrange(900)})" for name, call in calls]
+    return "\n".join([f"{_stamp(rng)} ERROR [main] org.shop.OrderService: could not load order {rng.randrange(99999)}", *frames])
 
 
 def _yaml(rng: random.Random) -> str:
-    return (
-        f"apiVersion: apps/v1\nkind: Deployment\nmetadata:\n  name: checkout\n  uid: {_id(rng, 8)}-{_id(rng, 4)}-4c11-9e0a-{_id(rng, 12)}\nspec:\n  replicas: 3\n"
-        f"  template:\n    metadata:\n      labels:\n        pod-template-hash: {_id(rng)}\n    spec:\n      containers:\n      - name: web\n"
-        f"        image: registry.internal/web@sha256:{_id(rng, 64)}\n        env:\n        - name: DB_HOST\n          value: prod-db\n        - name: DB_PASSWORD\n"
-        "          valueFrom:\n            secretKeyRef:\n              name: prod-db\n              key: password\n        resources:\n          limits:\n            memory: 256Mi"
-    )
+    return f"""apiVersion: apps/v1
+kind: Deployment
+metadata:
+  name: checkout
+  uid: {_id(rng, 8)}-{_id(rng, 4)}-4c11-9e0a-{_id(rng, 12)}
+spec:
+  replicas: 3
+  template:
+    metadata:
+      labels:
+        pod-template-hash: {_id(rng)}
+    spec:
+      containers:
+      - name: web
+        image: registry.internal/web@sha256:{_id(rng, 64)}
+        env:
+        - name: DB_HOST
+          value: prod-db
+        - name: DB_PASSWORD
+          valueFrom:
+            secretKeyRef:
+              name: prod-db
+              key: password"""
 
 
 def _describe(rng: random.Random) -> str:
-    return (
-        f"Name:         checkout-{_id(rng)}-{_id(rng, 5)}\nNamespace:    shop\nNode:         node-1/10.0.0.4\nStatus:       Running\nIP:           10.244.0.{rng.randrange(250)}\n"
-        f"    State:          Waiting\n      Reason:       CrashLoopBackOff\n    Restart Count:  {rng.randrange(40)}\n    Environment:\n"
-        "      DB_PASSWORD:  <set to the key 'password' in secret 'prod-db'>  Optional: false\nEvents:\n  Warning  BackOff  2s  kubelet  Back-off restarting failed container"
-    )
+    return f"""Name:         checkout-{_id(rng)}-{_id(rng, 5)}
+Namespace:    shop
+Node:         node-1/10.0.0.4
+IP:           10.244.0.{rng.randrange(250)}
+    State:          Waiting
+      Reason:       CrashLoopBackOff
+    Restart Count:  {rng.randrange(40)}
+    Environment:
+      DB_PASSWORD:  <set to the key 'password' in secret 'prod-db'>  Optional: false
+Events:
+  Warning  BackOff  2s  kubelet  Back-off restarting failed container"""
 
 
 def _leak(rng: random.Random) -> str:
@@ -159,22 +187,21 @@ def speed(runs: int) -> None:
 
 def hostile(runs: int) -> int:
     """Prints the slowest units and every steep one. How many were steep."""
-    made: dict[str, Callable[[int], str]] = {"distinct values": _distinct, "values of one beginning": _same_beginning}
-    made |= {repr(unit): lambda size, unit=unit: (unit * (size // len(unit) + 1))[:size] for unit in UNITS}
-    made |= {
-        name: lambda size, head=head, unit=unit: (head + unit * (size // len(unit)))[:size] for name, (head, unit) in HEADED.items()
-    }
+    made = {"distinct values": _distinct, "values of one beginning": _same_beginning}
+    made |= {repr(unit): partial(_repeated, "", unit) for unit in UNITS}
+    made |= {name: partial(_repeated, head, unit) for name, (head, unit) in HEADED.items()}
     rows = [([seconds(make(size), runs) for size in SIZES], name) for name, make in made.items()]
     steep = [row for row in rows if row[0][2] > STEEP * max(row[0][1], 0.004)]
     print(f"\n{'hostile unit':42} {'16 KiB':>9} {'64 KiB':>9} {'256 KiB':>9}  growth")
     for times, unit in sorted(rows, reverse=True, key=lambda row: row[0][2])[:25]:
         print(
-            f"{unit!r:42} "
+            f"{unit:42} "
             + " ".join(f"{1000 * t:6.1f} ms" for t in times)
             + f"  {times[1] / times[0]:4.1f} {times[2] / times[1]:4.1f}"
         )
+    slowest = max(times[2] for times, _ in rows)
     print(
-        f"{len(rows)} units, {len(steep)} steep: {[unit for _, unit in steep]}; the slowest takes {1000 * max(row[0][2] for row in rows):.0f} ms"
+        f"{len(rows)} units, steep: {[unit for _, unit in steep] or 'none'}; the slowest takes {1000 * slowest:.0f} ms for 256 KiB"
     )
     return len(steep)
 

@@ -26,12 +26,13 @@ secrets = st.text(SAFE, min_size=8, max_size=60).filter(
 
 fragments = st.sampled_from(
     (
-        "password", "token", "secret", "key", "name", "value", "=", ": ", ":", "=>", '"', "'", "\\", "\\n", "\n", "\r", "\u2028", " ",
-        "://", "https", "{", "}", "[", "]", "<", ">", "</", ",", ";", "&", "?", "|", "%3D", "%22", "$(", "${", "- ", "--password ", "@",
-        "Bearer ", "Authorization", "Cookie", "kind: Secret", "data:", "  a: eHl6eHl6eHl6", "apiVersion: v1", "eyJhbGciOiJIUzI1NiJ9",
-        "-----BEGIN PRIVATE KEY-----", "-----END PRIVATE KEY-----", "MIIEvgIBADANBgkqhkiG9w0BAQ", "10.1.2.3", "8.8.8.8", "a@b.org",
-        "4111111111111111", "sha256:", "<redacted-pw-6e99cf4f>", "<redacted-token-00000000>", "redacted-pw-6e99cf4f", "hunter2hunter2",
-        "echo ", "user ",
+        "password", "token", "secret", "key", "name", "value", "=", ": ", ":", "=>", '"', "'", "\\", "\\n", "\n",
+        "\r", "\u2028", " ", "://", "https", "{", "}", "[", "]", "<", ">", "</", ",", ";", "&", "?", "|", "%3D",
+        "%22", "$(", "${", "- ", "--password ", "@", "Bearer ", "Authorization", "Cookie", "kind: Secret", "data:",
+        "  a: eHl6eHl6eHl6", "apiVersion: v1", "eyJhbGciOiJIUzI1NiJ9", "-----BEGIN PRIVATE KEY-----",
+        "-----END PRIVATE KEY-----", "MIIEvgIBADANBgkqhkiG9w0BAQ", "10.1.2.3", "8.8.8.8", "a@b.org",
+        "4111111111111111", "sha256:", "<redacted-pw-6e99cf4f>", "<redacted-token-00000000>", "redacted-pw-6e99cf4f",
+        "hunter2hunter2", "echo ", "user ",
     )
 )  # fmt: skip
 texts = st.one_of(st.text(max_size=200), st.lists(st.one_of(fragments, st.text(max_size=6)), max_size=40).map("".join))
