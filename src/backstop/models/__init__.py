@@ -6,7 +6,6 @@ The SDKs are imported when the first hop is used, or by `ModelChain.warm`; impor
 from __future__ import annotations
 
 import random
-import secrets
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ from backstop import rules
 from backstop.clock import Clock
 from backstop.errors import ConfigError
 from backstop.models.asking import Attempt, Question
+from backstop.models.boundary import redacted
 from backstop.models.budget import Budget, Caps, MemorySpend, SpendStore
 from backstop.models.catalog import ModelSpec
 from backstop.models.chain import ModelChain, Skipped
@@ -30,7 +30,6 @@ from backstop.models.prompts import diagnosis_question
 from backstop.models.providers import locate
 from backstop.models.providers.wire import Wire
 from backstop.models.telemetry import Spans
-from backstop.redaction import Redactor
 from backstop.settings import Settings
 
 __all__ = [
@@ -47,6 +46,7 @@ __all__ = [
     "diagnosis_question",
     "extract",
     "open_hop",
+    "redacted",
 ]
 
 
@@ -120,11 +120,6 @@ def _usable(names: Iterable[str], make: partial[Hop]) -> tuple[list[Hop], list[S
 def _hop(model_id: str, *, settings: Settings, clock: Clock, wire: Wire) -> Hop:
     spec, endpoint = locate(model_id, settings)
     return Hop(spec, endpoint, wire, clock, settings, redacted)
-
-
-def redacted(text: str) -> str:
-    """What every text passes on its way to a model. It was redacted before; this is the net below, with a key nobody has."""
-    return Redactor(secrets.token_bytes(32)).redact(text)
 
 
 def _refuse_unjudged(judge: Judge) -> None:
