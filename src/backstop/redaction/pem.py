@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import zip_longest
 from typing import Final
 
 from backstop.redaction.hits import Hit
@@ -20,18 +21,18 @@ _LONG: Final = re.compile(r"[A-Za-z0-9+/]{20,}")
 _LAST_WORD: Final = re.compile(r"[A-Za-z0-9+/]{1,76}={0,2}(?=[\"',+\s\\]{0,8}$)")
 _HEADING: Final = re.compile(r"(?:Proc-Type|DEK-Info|Version|Comment|Hash):|^\s*$")
 _INLINE_END: Final = re.compile(r"[\"'`]|$")
-_INLINE: Final = re.compile(r"[A-Za-z0-9+/=]++|\\++[nr]")
+_WRAPPING: Final = re.compile(rf"{_MARK.pattern}|\\+[nr]|\s+")
 _MAX_LINES: Final = 400
 """More than a 16384-bit RSA key has (200 lines of 64 characters)."""
+
+Span = tuple[int, int]
 
 
 def find(text: str) -> Iterator[Hit]:
     """The private keys of a text, line by line."""
-    marks = list(_MARK.finditer(text))
-    if not marks:
-        return
+    marks = list(_MARK.finditer(text)) if "PRIVATE KEY" in text else []
     done = 0
-    for mark, following in zip(marks, [*marks[1:], None], strict=True):
+    for mark, following in zip_longest(marks, marks[1:]):
         if mark.start() < done:
             continue
         if mark[1] == "END":
@@ -41,13 +42,9 @@ def find(text: str) -> Iterator[Hit]:
         else:
             spans = _forwards(text, mark)
         spans = [(start, end) for start, end in spans if end > start >= done]
-        value = "".join(_INLINE_DROP.sub("", text[start:end]) for start, end in spans)
+        value = "".join(_WRAPPING.sub("", text[start:end]) for start, end in spans)
         yield from (Hit(start, end, value, kind="pem") for start, end in spans)
         done = max([mark.end(), *(end for _, end in spans)])
-
-
-_INLINE_DROP: Final = re.compile(rf"{_MARK.pattern}|\\+[nr]|\s+")
-Span = tuple[int, int]
 
 
 def _lines(text: str, start: int, end: int) -> Iterator[Span]:
