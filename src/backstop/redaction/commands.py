@@ -52,6 +52,7 @@ _REDIS_USER: Final = re.compile(r"\buser[ ]\S{1,64}[ ](?:[^\s>]{1,64}[ ]){1,8}>(
 _NETRC: Final = re.compile(r"\blogin[ \t]+\S{1,200}[ \t]+password[ \t]+(?=\S)")
 _PGPASS: Final = re.compile(r"^[\w.*-]{1,253}:(?:\d{4,5}|\*):[^:\s]{1,64}:[^:\s]{1,64}:(?=\S)")
 _LITERAL: Final = re.compile(r"--from-literal[= ][\"']?[\w.-]{1,253}=")
+_CONFIG_MAP: Final = re.compile(r"\b(?:configmap|cm)\b")
 _ARGV: Final = re.compile(r"""["'](?:-u|--user(?:name)?)["'],[ ]?["'][^"']{0,128}["'],[ ]?.{0,128}?["']-p["'],[ ]?(?=["'])""")
 _ECHOED: Final = re.compile(r"\becho[ ](?:-n[ ])?(?=.{1,400}\|[^|]{0,200}(?:--password-stdin|passwd|sudo[ ]-S))")
 _NET_USER: Final = re.compile(r"\bnet[ ]user[ ]\S{1,64}[ ](?=[^\s/])")
@@ -91,6 +92,11 @@ def _after(pattern: re.Pattern[str], line: str) -> Iterator[Hit]:
         yield from _value(line, found.end())
 
 
+def _literals(line: str) -> Iterator[Hit]:
+    """Each literal of `kubectl create secret`, whatever its key is called; a ConfigMap's are no secrets."""
+    return iter(()) if _CONFIG_MAP.search(line) else _after(_LITERAL, line)
+
+
 def _value(line: str, at: int) -> Iterator[Hit]:
     value = quoted(line, at) or bare(line, at)
     if value and not harmless(value.value) and not (counts(value.value) and len(value.value) < 3):
@@ -103,7 +109,7 @@ LAYERS: Final = (
     Layer((partial(_after, _REDIS),), ('auth"', "auth'")),
     Layer((partial(_after, _REDIS_USER),), (" >",)),
     Layer((partial(_after, _NETRC),), ("login ",)),
-    Layer((partial(_after, _LITERAL),), ("--from-literal",)),
+    Layer((_literals,), ("--from-literal",)),
     Layer((partial(_after, _ARGV),), ('"-p"', "'-p'")),
     Layer((partial(_after, _ECHOED),), ("echo ",)),
     Layer((partial(_after, _NET_USER), partial(_after, _HTPASSWD)), ("net user ", "passwd ")),

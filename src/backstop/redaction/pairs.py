@@ -30,7 +30,7 @@ _SYNTAX: Final = re.compile(r"\b(?:unexpected|expected|syntax|near|illegal|parse
 _INDENT: Final = 300
 _LINE_START: Final = re.compile(r"""[ \t]*(?:[-+>#~*?][ \t]+)*["']?""")
 _YAML_END: Final = re.compile(r"""[ \t]+#|[ \t]{2,}\S|[ \t]+["']?[\w.\-/]{1,60}["']?[:=](?:[ \t"']|\S)""")
-_SENTENCE: Final = re.compile(r"[a-z]+[,;]?[ \t]+[a-z(]")
+_SENTENCE: Final = re.compile(r"[a-z]+(?:[,;.]?[ \t]+[a-z(\"']|[ \t]*$)")
 _LIST_ITEM: Final = re.compile(r"[ \t]*,?[ \t]*")
 _PLAIN_WORD: Final = re.compile(r"[A-Za-z_]+")
 

@@ -25,6 +25,7 @@ _KEYED: Final = Layer((pairs.find, markup.find, commands.flags, commands.setting
 _LINE: Final = (*tokens.LAYERS, *headers.LAYERS, *urls.LAYERS, _KEYED, *commands.LAYERS, *personal.LAYERS)
 """Layers that read one line, in this order: what one has replaced, the next does not see."""
 _ROUNDS: Final = 12
+_SHORT: Final = 200
 
 
 class Redactor:
@@ -43,6 +44,8 @@ class Redactor:
         self._placeholders: dict[str, str] = {}
         self._found: Counter[str] = Counter()
         self._taint = Taint()
+        self._known = 0
+        self._unchanged: set[str] = set()  # short texts that held nothing, given what was known then: objects repeat them
 
     @property
     def found(self) -> Mapping[str, int]:
@@ -66,6 +69,10 @@ class Redactor:
     def learn(self, text: str) -> None:
         """Finds what `text` holds, so that it goes from texts that are redacted before `text` itself is."""
         self._safely(self._fixed, text)
+
+    def learn_json(self, value: JsonValue) -> None:
+        """The same for a JSON value."""
+        self._safely(self._structured, value)
 
     def redact_json(self, value: JsonValue) -> JsonValue:
         """A JSON value without what is sensitive in its strings and keys, or under its keys. What is found once goes everywhere.
@@ -91,10 +98,17 @@ class Redactor:
 
     def _fixed(self, text: str) -> str:
         """`text` redacted until nothing changes: what one round takes away may show the next one something."""
+        if len(self._taint) != self._known:
+            self._known = len(self._taint)
+            self._unchanged.clear()
+        if text in self._unchanged:
+            return text
         clean: set[str] = set()
         for _ in range(_ROUNDS):
             after = self._taint.scrub(self._layers(text, clean))
             if after == text:
+                if len(text) <= _SHORT:
+                    self._unchanged.add(text)
                 return text
             text = after
         raise InvariantError("a text changes each time it is redacted", unchanged="none of it was passed on")

@@ -28,6 +28,7 @@ _COMMON: Final = words(
 """Words that evidence is made of. Who has one of them for a password has none."""
 _MANY: Final = 300
 """With more beginnings than this, looking for each of them takes longer than looking at each position."""
+_SPEECH: Final = re.compile(r"\s|://|%20|%3A%2F%2F", re.IGNORECASE)
 _WORD: Final = re.compile(r"[a-z]{8,16}")
 _DIGITS: Final = re.compile(r"\d+")
 
@@ -64,6 +65,9 @@ class Taint:
                 if len(piece) not in lengths:
                     lengths.append(len(piece))
                     lengths.sort(reverse=True)
+
+    def __len__(self) -> int:
+        return len(self._forms)
 
     def scrub(self, text: str) -> str:
         """`text` without any of the values, and without the beginning of one that the end of the text cuts."""
@@ -125,11 +129,13 @@ def _part_of_more(text: str, place: int, piece: str) -> bool:
 
 
 def _pieces(form: str) -> Iterator[str]:
-    """A long form in pieces of `_PIECE` characters, the last one longer; a shorter one whole, as its end alone may be anything."""
+    """A long form in pieces of `_PIECE` characters, the last one longer; whole, if a piece of it may be anything: of a shorter one
+    its end, of a sentence or a URL its beginning."""
     at = 0
-    while len(form) - at >= 2 * _PIECE:
-        yield form[at : at + _PIECE]
-        at += _PIECE
+    if not _SPEECH.search(form):
+        while len(form) - at >= 2 * _PIECE:
+            yield form[at : at + _PIECE]
+            at += _PIECE
     yield form[at:]
 
 

@@ -25,6 +25,7 @@ _CUT: Final = re.compile(r"[^/\s,;)\]}]*(?:\.{3}|…)?$")
 _ENCODED: Final = re.compile(
     r"%3[Aa]%2[Ff]%2[Ff][\w.%-]{0,200}?%3[Aa]([^\s\"'&%]{1,200}(?:%(?!40)[0-9A-Fa-f]{2}[^\s\"'&%]{0,200}){0,50})%40"
 )
+_ENCODED_CUT: Final = re.compile(r"%3[Aa]%2[Ff]%2[Ff][\w.-]{0,200}%3[Aa](?!\d{1,5}\b)([^\s\"'&%]{1,200})$")
 _DSN: Final = re.compile(
     r"""(?<![\w./@-])[\w.-]{1,64}+[:/](?!/)([^\s"'`@/<>]{1,200}+)@(?:(?:tcp|udp|unix)\d?\(|//?[\w\[]|(?!sha\d)[\w.-]{1,200}:\d{2,5}\b(?!\.))"""
 )
@@ -89,7 +90,7 @@ def _first(line: str, chars: str, start: int, end: int) -> int:
 
 LAYERS: Final = (
     Layer((_logins,), ("://", ":\\/\\/")),
-    Layer((partial(_grouped, _ENCODED),), ("%3a%2f%2f",)),
+    Layer((partial(_grouped, _ENCODED), partial(_grouped, _ENCODED_CUT)), ("%3a%2f%2f",)),
     Layer((partial(_grouped, _DSN),), ("@",)),
     Layer(
         (partial(_grouped, _CODE),),
