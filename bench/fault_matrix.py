@@ -158,7 +158,7 @@ def main() -> int:
     tables = Tables(matrix.openai, [contender.name for contender in contenders], matrix.unguarded, matrix.others)
     print(f"\n{tables}")
     if rows == ROWS and len(contenders) == 4:
-        PAGE.write_text(page(asked.date, _versions(contenders), matrix.task(ROWS[0]), tables))
+        PAGE.write_text(page(asked.date, _versions(contenders), matrix.task(ROWS[0]), tables, matrix.wrong))
     for wrong in matrix.wrong:
         print(f"fault_matrix: Backstop, {wrong}", file=sys.stderr)
     return 1 if matrix.wrong else 0

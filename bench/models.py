@@ -26,7 +26,7 @@ from typing import Final
 from backstop.errors import BackstopError
 from backstop.records import Evidence, ModelCall
 from contenders import Ask, Contender, Task, settle
-from contenders.backstop_chain import BACKSTOP, opened_chain
+from contenders.backstop_chain import BACKSTOP, incident_of, opened_chain
 from contenders.evidence import realistic, small
 from contenders.fallback_model import BARE
 from contenders.faults import HEALTHY
@@ -98,7 +98,7 @@ async def crowd(at: Provider) -> tuple[int, float, float]:
     memory rose."""
     calls: list[ModelCall] = []
     evidence = small()
-    incidents = [evidence.model_copy(update={"alert": evidence.alert.model_copy(update={"id": f"a{n}"})}) for n in range(CROWD)]
+    incidents = [incident_of(evidence, number) for number in range(CROWD)]
     async with opened_chain(task(at.url, evidence, (HEALTHY, LIMITED)), f"lane-{BACKSTOP.lane}", calls) as chain:
         before, started = _peak_mb(), time.monotonic()
         asked = (chain.diagnose(incident, attempt=0, rejected=()) for incident in incidents)

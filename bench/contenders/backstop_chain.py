@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from itertools import count
 from typing import Any, Final
 
 from backstop.clock import SystemClock
 from backstop.models import ModelChain, build_models
-from backstop.records import ModelCall
+from backstop.records import Evidence, ModelCall
 from backstop.settings import load_settings
 from contenders import TOOL, Contender, Heard, Opened, Task
 
@@ -63,13 +64,20 @@ async def opened_chain(task: Task, key: str, calls: list[ModelCall]) -> AsyncIte
         await chain.aclose()
 
 
+def incident_of(evidence: Evidence, number: int) -> Evidence:
+    """The same evidence as an incident of its own: nothing that is remembered of another one helps with it."""
+    return evidence.model_copy(update={"alert": evidence.alert.model_copy(update={"id": f"alert-{number}"})})
+
+
 @asynccontextmanager
 async def _open(task: Task, key: str) -> Opened:
     hops = {in_chain(task, hop): hop for hop in task.hops}
+    numbers = count(1)
     async with opened_chain(task, key, []) as chain:
 
         async def ask() -> Heard:
-            proposal = await chain.diagnose(task.evidence, attempt=0, rejected=())
+            incident = incident_of(task.evidence, next(numbers))
+            proposal = await chain.diagnose(incident, attempt=0, rejected=())
             return Heard(hops[proposal.model], ((TOOL, proposal.diagnosis.model_dump_json()),))
 
         yield ask

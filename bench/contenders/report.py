@@ -60,7 +60,10 @@ class Tables:
         }
 
     def __str__(self) -> str:
-        return "\n\n".join(self.texts().values())
+        texts = self.texts()
+        if not self.unguarded:
+            del texts["unguarded"], texts["unguarded_reached"]
+        return "\n\n".join(texts.values())
 
 
 def _markdown(table: Table, columns: Sequence[str]) -> str:
@@ -142,6 +145,8 @@ on OpenAI's wire; of Bedrock, Backstop asks for none.
 
 {others}
 
+{verdict}
+
 ## What this does not show
 
 The faults are our emulator's, not a provider's; each lasts as long as its row; the second model is always well. It says nothing
@@ -150,13 +155,17 @@ is measured by `bench/models.py`.
 """
 
 
-def page(day: str, versions: Mapping[str, str], task: Task, tables: Tables) -> str:
-    """The whole page."""
+def page(day: str, versions: Mapping[str, str], task: Task, tables: Tables, wrong: Sequence[str]) -> str:
+    """The whole page. `wrong` is what was wrong with Backstop's cells, in words."""
+    verdict = "Backstop is green in every row, in time, and asked no model more often than it says."
+    if wrong:
+        verdict = "Backstop was not as it should be:\n\n" + "\n".join(f"- {words}" for words in wrong)
     return _PAGE.format(
         day=day,
         versions=", ".join(f"{name} {version}" for name, version in versions.items()),
         cut_off=task.cut_off_seconds,
         hop=task.hop_seconds,
         total=task.total_seconds,
+        verdict=verdict,
         **tables.texts(),
     )

@@ -51,9 +51,11 @@ def test_the_page_has_every_row_and_the_cells_that_were_measured() -> None:
     good, bad = Cell("ok", 1, 1, 0.25), Cell("garbage", 1, 0, 0.5)
     openai = {row.title: {"theirs": bad, "ours": good} for row in ROWS}
     unguarded = {row.title: {"theirs": bad} for row in REPLIES}
-    text = page("2026-11-26", {"Python": "3.11"}, Task("", (), recorded()), Tables(openai, ["theirs", "ours"], unguarded, {}))
+    tables = Tables(openai, ["theirs", "ours"], unguarded, {})
+    text = page("2026-11-26", {"Python": "3.11"}, Task("", (), recorded()), tables, ["403: asked more often than 1+1"])
     assert all(f"| {row.title} " in text for row in ROWS)
     assert "| accepted garbage 1+0, 0.50 s | ✓ 1+1, 0.25 s |" in text
+    assert "- 403: asked more often than 1+1\n" in text
     assert f"in so many of {len(ROWS)} rows: theirs 0, ours {len(ROWS)}." in text
 
 
