@@ -192,10 +192,10 @@ def read_events(path: Path) -> Iterator[Event]:
     """The events of a record, checked link by link. Raises `RecordError` at the first that does not hold."""
     prev, seq = GENESIS, 0
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        text = path.read_text(encoding="utf-8").removesuffix("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise RecordError(f"cannot read the record {path}: {error}") from error
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(text.split("\n") if text else [], 1):  # nothing else ends a line: a model may write U+2028
         try:
             event = Event.model_validate_json(line)
         except ValidationError as error:

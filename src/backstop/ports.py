@@ -69,7 +69,7 @@ class Proposal(Record):
     @property
     def by_rules(self) -> bool:
         """Whether no model proposed it: then a person has to approve."""
-        return self.family == RULES
+        return self.model == self.family == RULES
 
 
 class Tooling(Record):

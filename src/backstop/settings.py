@@ -52,7 +52,7 @@ class ProviderSettings(_Table):
     api_key: SecretStr | None = None  # or the key itself, where no variable can be
     region: str | None = None  # of Bedrock; AWS_REGION without it
     instance_role: bool = False  # Bedrock: take the credentials of the machine, which costs a request to its metadata service
-    source: Literal["injected", "emulated", "live"] = "live"  # the label of a hop that gave no reply to carry one
+    source: Literal["injected", "emulated", "live"] = "live"  # live is live; of the emulator its labels are believed, silent or not
 
 
 class ModelSettings(_Table):
@@ -80,7 +80,7 @@ class Settings(BaseSettings):
     models_url: str | None = None
     models_api_key: SecretStr = SecretStr("none")
     models_silent_source: Literal["injected", "emulated", "live"] = (
-        "live"  # the label there of a hop that gave no reply to carry one
+        "live"  # what it is; see providers
     )
     providers: dict[str, ProviderSettings] = {}
     models: dict[str, ModelSettings] = {}

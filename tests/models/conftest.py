@@ -69,6 +69,7 @@ async def rig() -> AsyncIterator[RigFor]:
                 "judge_models": ("judge",),
                 "models": PRICED,
                 "rules_hop": False,
+                "models_silent_source": "emulated",
                 "hop_retry_seconds": 0.02,
                 "hop_deadline_seconds": 10,
             }

@@ -5,12 +5,11 @@ Objects stay JSON because a typed model would drop the fields it does not know, 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from backstop.records import ObjectRef
+from backstop.records import ObjectRef, clean
 
 Json = dict[str, Any]
 
@@ -20,8 +19,6 @@ RESTARTED_AT = "kubectl.kubernetes.io/restartedAt"
 ACTION_ID = "backstop.dev/action-id"
 FRONT = "backstop.dev/front"
 
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]")
-_ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
 def dig(value: Any, *path: str) -> Any:
@@ -66,12 +63,6 @@ def strings(value: Any, *path: str) -> dict[str, str]:
     """The string-to-string mapping at `path` (labels, annotations), without what is not one."""
     found = mapping(value, *path)
     return {clean(str(k)): clean(v) for k, v in found.items() if isinstance(v, str)}
-
-
-def clean(raw: str) -> str:
-    """`raw` without ANSI colours, with control characters and lone surrogates replaced, so that it can be kept, sent and hashed."""
-    plain = _CONTROL.sub("\ufffd", _ANSI.sub("", raw))
-    return plain.encode("utf-8", "replace").decode("utf-8")
 
 
 def moment(value: Any, *path: str) -> datetime | None:

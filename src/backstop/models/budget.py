@@ -10,10 +10,11 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
 from typing import Annotated, Final, Literal, Protocol
 
-from pydantic import Field, ValidationError
+from pydantic import AfterValidator, Field, ValidationError
 
 from backstop.clock import Clock
 from backstop.durable import replace_file
@@ -23,7 +24,14 @@ _REMEMBERED_INCIDENTS: Final = 4096
 _NOISE: Final = 1e-9  # dollars by which sums of floats may be off
 
 Amount = Annotated[float, Field(ge=0)]
-Day = Annotated[str, Field(pattern=r"^\d{4}-\d{2}-\d{2}$")]
+
+
+def _is_day(value: str) -> str:
+    """Raises ValueError."""
+    return date.fromisoformat(value).isoformat()
+
+
+Day = Annotated[str, Field(pattern=r"^\d{4}-\d{2}-\d{2}$"), AfterValidator(_is_day)]
 
 
 class Spend(Record):

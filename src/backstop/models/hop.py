@@ -89,6 +89,10 @@ class Hop:
         except HopFailed as failure:
             attempt.failed(failure)
             raise
+        except (LookupError, AttributeError, TypeError, ValueError, RecursionError) as error:  # lone surrogates in an id, say
+            unread = HopFailed("malformed", f"the reply cannot be read ({type(error).__name__})")
+            attempt.failed(unread)
+            raise unread from error
         finally:
             response_headers.reset(token)
             attempt.seconds = max(0.0, self._clock.monotonic() - started)
@@ -275,8 +279,9 @@ def _arguments(args: Any) -> str:
 
 
 def _source(headers: dict[str, str], silent: Source) -> Source:
-    """Where a reply came from, by its label. A reply without one is live; no reply at all is what the settings say."""
-    label = headers.get(SOURCE_HEADER)
+    """Where a reply came from. What the settings call live is live, whatever it says of itself; the label is believed of an endpoint
+    that they call the emulator's. There, a reply without a label is live, and no reply at all is what the settings say."""
+    label = headers.get(SOURCE_HEADER) if silent != "live" else None
     if label == "injected":
         return "injected"
     if label == "emulated":

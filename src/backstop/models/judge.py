@@ -24,7 +24,7 @@ from backstop.models.metering import Meter
 from backstop.models.outcomes import HopFailed
 from backstop.models.prompts import JUDGE_SYSTEM, JUDGEMENT_TOOL, judge_prompt
 from backstop.ports import Proposal
-from backstop.records import Check, Claim, Evidence, Fact, ModelCall, Record, Verdict
+from backstop.records import Check, Claim, Evidence, Fact, ModelCall, Record, Said, Verdict
 from backstop.settings import Settings
 
 
@@ -32,7 +32,7 @@ class Judgement(Record):
     """What a judge must hand in."""
 
     supported: bool
-    reason: Annotated[str, StringConstraints(max_length=1000)]
+    reason: Annotated[Said, StringConstraints(max_length=1000)]
 
 
 @dataclass(frozen=True)

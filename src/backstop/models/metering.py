@@ -19,6 +19,9 @@ from backstop.models.telemetry import Spans
 
 _REMEMBERED_INCIDENTS: Final = 4096
 
+_LONGEST_TOKEN: Final = 24
+"""Bytes. English and JSON have about four to a token; a count that would need this many is made up, or counts something else."""
+
 
 @dataclass
 class Meter:
@@ -47,7 +50,7 @@ class Meter:
                 told(reply)
             return reply
         finally:
-            self._settle(held, tokens, attempt)
+            self._settle(held, tokens, attempt, question.size())
 
     def _admit(self, incident: str, hop: Hop, question: Question, tokens: int, seconds: float) -> Reservation:
         if self._calls.get(incident, 0) >= self.max_calls_per_incident:
@@ -73,10 +76,10 @@ class Meter:
         while len(self._calls) > _REMEMBERED_INCIDENTS:
             self._calls.popitem(last=False)
 
-    def _settle(self, held: Reservation, estimated: int, attempt: Attempt) -> None:
+    def _settle(self, held: Reservation, estimated: int, attempt: Attempt, size: int) -> None:
         """The provider's count of tokens decides; without one, whatever may have been billed has cost what was reserved."""
         used, cost = 0, 0.0 if _unbilled(attempt) else None
-        if _counted(attempt):
+        if _counted(attempt, size):
             used = attempt.input_tokens + attempt.output_tokens
             cost = attempt.spec.price.usd(attempt.input_tokens, attempt.output_tokens)
         elif cost is None:
@@ -90,6 +93,10 @@ def _unbilled(attempt: Attempt) -> bool:
     return not (attempt.begun or OUTCOMES.get(attempt.outcome, Outcome()).billed)
 
 
-def _counted(attempt: Attempt) -> bool:
-    """Whether the count can be meant: every question has a token, and so has every answer."""
-    return attempt.input_tokens > 0 and (attempt.output_tokens > 0 or attempt.reply_sha256 is None)
+def _counted(attempt: Attempt, size: int) -> bool:
+    """Whether the count can be meant: a question has a token for every so many bytes, and an answer has one."""
+    return (
+        attempt.input_tokens * _LONGEST_TOKEN >= size
+        and attempt.input_tokens > 0
+        and (attempt.output_tokens > 0 or attempt.reply_sha256 is None)
+    )

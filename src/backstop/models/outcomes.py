@@ -25,6 +25,8 @@
     unpriced         what it costs is not known: not asked       no     no      no
     withheld         what it would see could not be redacted     no     no      no
     skipped          it has no key: not asked                    no     no      no
+    cancelled        cut off from outside                        no     maybe   no
+    error            a bug of ours                               no     maybe   no
 
 A hop cools when the outcome says something about the hop, not about the question. `maybe` billed is charged its estimate, and so is
 whatever comes in the middle of a reply.
@@ -36,6 +38,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from backstop.errors import ModelError
+from backstop.records import clean
 
 
 @dataclass(frozen=True)
@@ -74,6 +77,8 @@ OUTCOMES: Final = {
     "unpriced": Outcome(billed=False, asked=False),
     "withheld": Outcome(billed=False, asked=False),
     "skipped": Outcome(billed=False, asked=False),
+    "cancelled": Outcome(),
+    "error": Outcome(),
 }
 
 
@@ -84,7 +89,7 @@ class HopFailed(ModelError):
     def __init__(self, outcome: str, detail: str, *, retry_after: float | None = None, begun: bool = False) -> None:
         super().__init__(f"{outcome}: {detail}")
         self.outcome = outcome
-        self.detail = " ".join(detail.split())[:300]
+        self.detail = clean(" ".join(detail.split()))[:300]
         self.retry_after = retry_after
         self.begun = begun
 

@@ -15,9 +15,9 @@ from typing import Any, Final
 from pydantic import JsonValue
 
 from backstop.cluster import objects
-from backstop.cluster.objects import Json, clean, count, dig, mapping, moment, name, sequence, strings, text, whole
+from backstop.cluster.objects import Json, count, dig, mapping, moment, name, sequence, strings, text, whole
 from backstop.cluster.state import strategy, workload_health
-from backstop.records import FactKind, ObjectRef, Revision
+from backstop.records import FactKind, ObjectRef, Revision, clean
 
 _UNSTABLE: Final = (
     (re.compile(r"\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b"), "<uid>"),

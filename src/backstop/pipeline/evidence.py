@@ -30,13 +30,13 @@ from typing import Final
 from pydantic import JsonValue
 
 from backstop.cluster import objects
-from backstop.cluster.objects import Json, clean, name
+from backstop.cluster.objects import Json, name
 from backstop.cluster.state import current_revision, revisions
 from backstop.cluster.topology import Dependency, backends, dependencies, reach
 from backstop.pipeline import describe
 from backstop.pipeline.describe import WITHHELD, Draft, lines
 from backstop.ports import ContainerLog, Look, Probe
-from backstop.records import Alert, Edge, Evidence, Fact, FactKind, ObjectRef, Omission
+from backstop.records import Alert, Edge, Evidence, Fact, FactKind, ObjectRef, Omission, clean
 
 _ERROR: Final = re.compile(
     r"\b(?:ERROR|FATAL|CRITICAL|PANIC|SEVERE)\b|\bpanic:|\bTraceback\b|\b[Ee]rror:|\bfatal\b|\b\w*Exception\b"

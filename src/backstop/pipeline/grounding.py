@@ -13,7 +13,7 @@ from backstop.breaker import Cause
 from backstop.errors import ModelError
 from backstop.events import LookedUp, Rerouted
 from backstop.pipeline.diagnosis import defenses_of, refused_replies, rejection
-from backstop.pipeline.investigation import Bounds, Investigation, Lookup
+from backstop.pipeline.investigation import Bounds, Investigation, Lookup, Used
 from backstop.pipeline.quality_gate import NOTHING_TO_JUDGE, check_quality
 from backstop.pipeline.session import Session
 from backstop.ports import Proposal
@@ -40,6 +40,7 @@ class Grounding:
     session: Session
     redactor: Redactor
     _rejected: list[str] = field(default_factory=list)
+    _used: Used = field(default_factory=Used)
 
     async def of(self, evidence: Evidence, measuring: asyncio.Future[Health]) -> Grounded:
         """Raises Stop if no diagnosis is grounded. `measuring` is how all is, measured while the models think."""
@@ -52,7 +53,9 @@ class Grounding:
             if await self._grounded(proposal, known, attempt):
                 return Grounded(proposal.diagnosis, known, await measuring, attempt, proposal.by_rules)
             if proposal.by_rules:
-                raise self.session.escalation(f"no model answered, and what the rules say is not grounded: {self._rejected[-1]}")
+                raise self.session.escalation(
+                    f"no model's diagnosis was accepted, and what the rules say is not grounded: {self._rejected[-1]}"
+                )
             if attempt < reroutes:
                 self.session.journal.emit(Rerouted(attempt=attempt + 1, reason=self._rejected[-1]))
         self.session.journal.fire("loop_cap", f"{reroutes} re-routes brought no grounded diagnosis")
@@ -67,6 +70,7 @@ class Grounding:
             bounds=Bounds(settings.max_lookups_per_incident, settings.lookups_deadline_seconds, settings.lookups_max_bytes),
             redact=self.redactor.redact,
             on_lookup=self._looked_up,
+            used=self._used,
         )
 
     def _looked_up(self, lookup: Lookup) -> None:

@@ -56,7 +56,10 @@ def _first(story: Story) -> tuple[str, ...]:
         return (f"See what the last write left behind: {history}", f"{_kubectl(target.namespace)} rollout status {target.key}")
     if story.cleared is not None and not story.writes:
         command = by_hand(story.cleared.action)
-        return (f"It passed every gate and was not made; if you agree, make it yourself: {command}",) if command else ()
+        passed = "It passed every gate and was not made"
+        if story.unjudged is not None:
+            passed = f"The rules propose it, both gates let it pass, no judge was asked{story.unjudged}; it was not made"
+        return (f"{passed}; if you agree, make it yourself: {command}",) if command else ()
     return ()
 
 

@@ -154,6 +154,7 @@ class Incident:
     async def _look(self) -> Evidence:
         settings = self.tools.settings
         look = redact_look(await self.tools.cluster.look(self.alert), self._redactor)
+        self.alert = redact_alert(self.alert, self._redactor)  # again, now that more is known to be secret
         bounds = {"max_facts": settings.evidence_max_facts, "max_bytes": settings.evidence_max_bytes}
         evidence = gather(self.alert, look, self.tools.clock.now(), **bounds)
         self.journal.story.evidence = evidence
@@ -197,8 +198,12 @@ class Incident:
         return Cleared(intent, action.target, expected, services)
 
     def _ask_for_approval(self, intent: Intent) -> NoReturn:
+        story, action = self.journal.story, action_key(intent.action)
+        refused = sum(action_key(said.action) == action for said in story.diagnoses[:-1])
+        story.unjudged = f"; the same was refused {refused} times when a model proposed it" if refused else ""
+        why = "no model's diagnosis was accepted" if story.diagnoses[1:] else "no model answered"
         reason = (
-            f"no model answered; the rules propose {action_key(intent.action)}, which passed every gate and needs a person's word"
+            f"{why}; the rules propose {action}, which passes both gates; no judge was asked, and a person decides{story.unjudged}"
         )
         self.journal.fire("approval", reason)
         raise self.session.escalation(reason)

@@ -34,6 +34,7 @@ from backstop.records import (
     Record,
     TargetState,
     WorkloadRef,
+    clean,
 )
 
 _LINE: Final = 2000  # what a quote may hold
@@ -70,6 +71,16 @@ class Lookup(Record):
     fact: Fact | None
 
 
+@dataclass
+class Used:
+    """How much of its bounds an incident has used, over all its looks and re-routes."""
+
+    count: int = 0
+    seconds: float = 0.0
+    size: int = 0
+    asked: set[str] = field(default_factory=set)
+
+
 class _NoAnswer(Exception):
     """A look-up that comes to nothing, and why."""
 
@@ -89,12 +100,9 @@ class Investigation:
     bounds: Bounds
     redact: Callable[[str], str]
     on_lookup: Callable[[Lookup], None]
+    used: Used = field(default_factory=Used)
     tools: tuple[Tooling, ...] = TOOLS
     _facts: list[Fact] = field(default_factory=list)
-    _asked: set[str] = field(default_factory=set)
-    _count: int = 0
-    _seconds: float = 0.0
-    _bytes: int = 0
 
     @property
     def evidence(self) -> Evidence:
@@ -103,14 +111,14 @@ class Investigation:
     @property
     def exhausted(self) -> bool:
         bounds = self.bounds
-        return self._count >= bounds.count or self._seconds >= bounds.seconds or self._bytes >= bounds.max_bytes
+        return self.used.count >= bounds.count or self.used.seconds >= bounds.seconds or self.used.size >= bounds.max_bytes
 
     async def look_up(self, tool: str, arguments: str) -> str:
         started = self.clock.monotonic()
         try:
-            lookup = await self._look_up(tool, arguments[:_LINE])
+            lookup = await self._look_up(clean(tool)[:100], clean(arguments)[:_LINE])
         finally:
-            self._seconds += self.clock.monotonic() - started
+            self.used.seconds += self.clock.monotonic() - started
         self.on_lookup(lookup)
         if lookup.fact is None:
             return f"{lookup.outcome}: {lookup.detail}"
@@ -122,14 +130,14 @@ class Investigation:
         except _NoAnswer as none:
             return Lookup(tool=tool, arguments=arguments, outcome=none.outcome, detail=none.detail, fact=None)
         self._facts.append(fact)
-        self._bytes += len(fact.text.encode())
+        self.used.size += len(fact.text.encode())
         return Lookup(tool=tool, arguments=arguments, outcome="answered", detail="", fact=fact)
 
     def _query(self, tool: str, arguments: str) -> Query:
         """What is asked, if it may be. Raises _NoAnswer."""
         if self.exhausted:
             raise _NoAnswer("exhausted", "nothing more is looked up in this incident; hand in the diagnosis")
-        self._count += 1
+        self.used.count += 1
         if tool not in _TOOLS:
             raise _NoAnswer("refused", f"there is no tool {tool}; there are {', '.join(_TOOLS)}")
         try:
@@ -138,15 +146,15 @@ class Investigation:
             first = error.errors(include_url=False, include_input=False)[0]
             raise _NoAnswer("refused", f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}") from error
         key = f"{tool} {query.model_dump_json()}"
-        if key in self._asked and not self.bounds.repeats:
-            raise _NoAnswer("repeated", "you asked exactly this before, and the answer stands above")
-        self._asked.add(key)
+        if key in self.used.asked and not self.bounds.repeats:
+            raise _NoAnswer("repeated", "you asked exactly this before in this incident")
+        self.used.asked.add(key)
         return query
 
     async def _answer(self, tool: str, query: Query) -> Fact:
         """Raises _NoAnswer."""
         try:
-            async with asyncio.timeout(max(0.0, self.bounds.seconds - self._seconds)):
+            async with asyncio.timeout(max(0.0, self.bounds.seconds - self.used.seconds)):
                 found = await self._find(query)
         except TimeoutError as error:
             what = f"it took longer than the {self.bounds.seconds:g} s that look-ups may take together"
@@ -169,7 +177,7 @@ class Investigation:
     def _fact(self, tool: str, found: Inspection) -> Fact:
         """The last lines that fit into what is left. Redacted before it is cut. Raises what the redactor raises."""
         lines = [line[:_LINE] for line in self.redact("\n".join(found.lines)).split("\n")]
-        kept, size, left = list[str](), 0, self.bounds.max_bytes - self._bytes
+        kept, size, left = list[str](), 0, self.bounds.max_bytes - self.used.size
         for line in reversed(lines):
             size += len(line.encode()) + 1
             if size > left:

@@ -244,7 +244,7 @@ def fresh(subject: Subject) -> Opinion:
     age = (subject.now - subject.evidence.taken_at).total_seconds()
     if not -_SKEW.total_seconds() <= age <= subject.max_age_seconds:
         return fails(f"the evidence is not of now: at most {subject.max_age_seconds:g} s may have passed")
-    ahead = [fact.id for fact in subject.cited_facts() if fact.time is not None and fact.time > subject.evidence.taken_at + _SKEW]
+    ahead = [fact.id for fact in subject.cited_facts() if fact.time is not None and fact.time > _latest(subject, fact) + _SKEW]
     if ahead or subject.evidence.alert.started_at > subject.evidence.taken_at + _SKEW:
         return fails("the alert or a fact that it cites is from the future", *ahead)
     old = subject.evidence.alert.started_at - timedelta(hours=1)
@@ -252,6 +252,11 @@ def fresh(subject: Subject) -> Opinion:
     if stale:
         return fails("it cites events from long before the alert, or of no known time", *stale)
     return holds("the evidence is of now")
+
+
+def _latest(subject: Subject, fact: Fact) -> datetime:
+    """When a fact can have been read last: with the look, or, if a diagnoser asked for it, until now."""
+    return subject.now if fact.kind is FactKind.LOOKUP else subject.evidence.taken_at
 
 
 def complete(subject: Subject) -> Opinion:
@@ -274,8 +279,8 @@ def second_opinion(subject: Subject) -> Opinion:
     diagnosis = subject.diagnosis
     if subject.by_rules:
         return holds("it is the model-free opinion itself")
-    if diagnosis.fault_class is FaultClass.UNKNOWN and isinstance(diagnosis.action, NoAction):
-        return holds("it blames nothing")
+    if diagnosis.fault_class is not FaultClass.NO_FAULT and isinstance(diagnosis.action, NoAction):
+        return holds("it asks for no write, and a person hears of it")
     first = next(iter(rank(subject.evidence)), None)
     if first is None or not first.certain:
         return holds("the model-free ranking is certain of nothing")

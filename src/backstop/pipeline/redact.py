@@ -7,6 +7,7 @@ unreadable, so that the gates refuse to decide on evidence that has a hole in it
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final, TypeVar, cast
 
@@ -30,8 +31,7 @@ def redact_look(look: Look, redactor: Redactor) -> Look:
     goes everywhere."""
     boundary = _Boundary(redactor, list(look.omissions))
     here = ObjectRef(kind="Namespace", namespace=look.namespace, name=look.namespace)
-    for log in look.logs:
-        boundary.guard(log.pod, f"log of container {log.container}", redactor.learn, "\n".join(log.lines))
+    boundary.learn(look)
     found = [boundary.guard(objects.ref(obj), "an object", boundary.object, obj) for obj in look.objects]
     logs = [boundary.guard(log.pod, f"log of container {log.container}", boundary.log, log) for log in look.logs]
     probes = [boundary.guard(here, f"probe of service {probe.service}", boundary.probe, probe) for probe in look.probes]
@@ -67,6 +67,18 @@ class _Boundary:
             detail = f"it could not be redacted ({type(error).__name__}), and so it was withheld"
             self.omissions.append(Omission(what=what, why="unreadable", about=about, detail=detail))
             return None
+
+    def learn(self, look: Look) -> None:
+        """Reads everything once, for the values that are to go from everything. What fails here fails again where it is replaced."""
+        for log in look.logs:
+            with suppress(*FAILURES):
+                self.redactor.learn("\n".join(log.lines))
+        for probe in look.probes:
+            with suppress(*FAILURES):
+                self.redactor.learn(probe.body)
+        for obj in look.objects:
+            with suppress(*FAILURES):
+                self.redactor.redact_json(obj)
 
     def object(self, obj: Object) -> Object:
         return cast("Object", self.redactor.redact_json(obj))

@@ -3,7 +3,7 @@
 Times are UTC and come from the source that is named, never from the model. See design section 4.
 """
 
-from backstop.records.base import DnsName, FactId, ObjectRef, Record, WorkloadRef, canonical_digest
+from backstop.records.base import DnsName, FactId, ObjectRef, Record, Said, WorkloadRef, canonical_digest, clean
 from backstop.records.diagnosis import (
     Action,
     BlamedChange,
@@ -61,6 +61,7 @@ __all__ = [
     "Restart",
     "Revision",
     "Rollback",
+    "Said",
     "Scale",
     "ServiceHealth",
     "SetResources",
@@ -71,4 +72,5 @@ __all__ = [
     "Write",
     "action_key",
     "canonical_digest",
+    "clean",
 ]

@@ -4,9 +4,24 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Annotated, Any, Literal
+import re
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints
+
+_CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]")
+_ANSI: Final = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+
+
+def clean(raw: str) -> str:
+    """`raw` without ANSI colours, with control characters and lone surrogates replaced, so that it can be kept, sent, hashed and
+    shown on a terminal."""
+    plain = _CONTROL.sub("\ufffd", _ANSI.sub("", raw))
+    return plain.encode("utf-8", "replace").decode("utf-8")
+
+
+Said = Annotated[str, AfterValidator(clean)]
+"""Words of somebody else's: a model's, a vendor's."""
 
 DnsName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$", max_length=253)]
 """A Kubernetes object name: RFC 1123 subdomain, lower case. Look-alikes, paths and wildcards do not parse."""

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
-from backstop.records.base import DnsName, FactId, Record, WorkloadRef
+from backstop.records.base import DnsName, FactId, Record, Said, WorkloadRef
 
 
 class FaultClass(StrEnum):
@@ -79,13 +79,13 @@ class Quote(Record):
     """One whole line of one fact, verbatim."""
 
     fact: FactId
-    line: Annotated[str, StringConstraints(min_length=1, max_length=2000)]
+    line: Annotated[Said, StringConstraints(min_length=1, max_length=2000)]
 
 
 class Claim(Record):
     """One checkable sentence, the facts it rests on, and lines quoted from them."""
 
-    text: Annotated[str, StringConstraints(min_length=1, max_length=600)]
+    text: Annotated[Said, StringConstraints(min_length=1, max_length=600)]
     facts: Annotated[tuple[FactId, ...], Field(min_length=1, max_length=20)]
     quotes: Annotated[tuple[Quote, ...], Field(max_length=20)]
 
@@ -100,7 +100,7 @@ class BlamedChange(Record):
 class Diagnosis(Record):
     """What a model must hand in. Everything is required: an absent field is a refused reply, not a default."""
 
-    hypothesis: Annotated[str, StringConstraints(min_length=1, max_length=1200)]
+    hypothesis: Annotated[Said, StringConstraints(min_length=1, max_length=1200)]
     fault_class: FaultClass
     suspect: WorkloadRef
     change: BlamedChange | None
@@ -122,4 +122,4 @@ class ModelCall(Record):
     cost_usd: float | None  # None: unknown, which is never zero
     cost_is_estimate: bool  # what the call was charged because nobody said what it cost: its worst case
     reply_sha256: str | None
-    detail: str
+    detail: Said

@@ -53,7 +53,8 @@ class Fact(Record):
     data: dict[str, JsonValue]
 
     def lines(self) -> tuple[str, ...]:
-        return tuple(self.text.splitlines())
+        """As they were read: what else Unicode calls a line break is part of a line."""
+        return tuple(self.text.split("\n")) if self.text else ()
 
 
 class Edge(Record):

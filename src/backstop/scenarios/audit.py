@@ -52,7 +52,7 @@ def singular(resource: str) -> str:
 
 def read_audit(path: Path) -> list[Request]:
     """Every completed request, oldest first. Raises OSError or ValueError: an audit log that cannot be read proves nothing."""
-    entries = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    entries = [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line.strip()]
     requests = [_request(entry) for entry in entries if entry.get("stage", "ResponseComplete") == "ResponseComplete"]
     return sorted(requests, key=lambda request: request.at)
 

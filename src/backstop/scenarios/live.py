@@ -70,4 +70,10 @@ def live_for(scenario: Scenario, settings: Settings) -> Live:
             f"--live needs a model that can be asked ({why})", unchanged="nothing was started", todo="see `backstop doctor`"
         )
     judges = tuple(hop.spec.id for hop in chain.asked_judge.hops)
+    if not judges:
+        raise UsageError(
+            f"--live needs a judge, or every diagnosis is refused: none of {', '.join(settings.judge_models)} can be asked",
+            unchanged="nothing was started",
+            todo="set BACKSTOP_JUDGE_MODELS to a cheaper model of another family; see `backstop doctor`",
+        )
     return Live(tuple(hop.spec.id for hop in chain.hops), judges, settings)

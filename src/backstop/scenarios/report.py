@@ -214,7 +214,7 @@ def read_notes(path: Path) -> list[dict[str, Any]]:
     if not path.exists():
         return []
     notes = []
-    for line in path.read_text(encoding="utf-8").splitlines():
+    for line in path.read_text(encoding="utf-8").split("\n"):
         try:
             notes.append(json.loads(line))
         except ValueError:

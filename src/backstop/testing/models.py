@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from backstop.errors import BackstopError
-from backstop.ports import InvestigationPort, Proposal
+from backstop.ports import RULES, InvestigationPort, Proposal
 from backstop.records import Check, Diagnosis, Evidence, ModelCall, Verdict
 
 Answer = Diagnosis | BackstopError | Callable[[Evidence], Diagnosis]
@@ -40,8 +40,9 @@ class ScriptedModels:
         if isinstance(answer, BackstopError):
             raise answer
         diagnosis = answer if isinstance(answer, Diagnosis) else answer(evidence)
-        self.on_call(model_call(f"model-{attempt}"))
-        return Proposal(diagnosis=diagnosis, model=f"model-{attempt}", family=self.family)
+        model = RULES if self.family == RULES else f"model-{attempt}"
+        self.on_call(model_call(model))
+        return Proposal(diagnosis=diagnosis, model=model, family=self.family)
 
     async def judge(self, proposal: Proposal, evidence: Evidence) -> Verdict:  # noqa: ARG002  the port's signature
         self.judged += 1

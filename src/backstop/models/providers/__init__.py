@@ -15,7 +15,8 @@ from urllib.parse import urlsplit
 
 from backstop.errors import ConfigError
 from backstop.models.catalog import GATEWAY, ModelSpec, model_spec
-from backstop.settings import ProviderSettings, Settings
+from backstop.ports import RULES
+from backstop.settings import ModelSettings, ProviderSettings, Settings
 
 if TYPE_CHECKING:
     from pydantic_ai.models import Model
@@ -30,6 +31,12 @@ VENDORS: Final = {
     "anthropic": ProviderSettings(kind="anthropic", api_key_env="ANTHROPIC_API_KEY"),
     "bedrock": ProviderSettings(kind="bedrock"),
 }
+
+_OTHERS: Final = frozenset(
+    ("azure", "cohere", "fireworks", "gemini", "google", "groq", "litellm", "lmstudio", "mistralai", "oai", "ollama", "openrouter",
+     "perplexity", "portkey", "together", "vertex", "vllm", "xai")
+)  # fmt: skip
+"""What people write before a colon when they mean a provider. Ollama's own names have colons too: `qwen3:32b` is a model."""
 
 _LOOPBACK: Final = {"127.0.0.1", "localhost", "::1"}
 _AWS_CREDENTIALS: Final = (
@@ -63,6 +70,10 @@ class Endpoint:
 
 def locate(model_id: str, settings: Settings) -> tuple[ModelSpec, Endpoint]:
     """Which model a name of the chain means, and where it is asked. Raises `ConfigError` for a provider or URL that cannot be."""
+    if RULES in {model_id, (settings.models.get(model_id) or ModelSettings()).family}:
+        raise ConfigError(
+            f"the model {model_id} cannot be called '{RULES}', nor be of a family of that name: the rules are no model"
+        )
     prefix, colon, _ = model_id.partition(":")
     known = {**VENDORS, **settings.providers}
     if colon and prefix in known:
@@ -76,10 +87,10 @@ def locate(model_id: str, settings: Settings) -> tuple[ModelSpec, Endpoint]:
 
 def _refuse_misspelling(model_id: str, prefix: str, known: list[str]) -> None:
     near = difflib.get_close_matches(prefix, known, n=1, cutoff=0.7) if prefix else []
-    if near:
+    if near or prefix in _OTHERS:
+        write = f"write {near[0]}:…, or add" if near else "add"
         raise ConfigError(
-            f"the model {model_id} names a provider '{prefix}' that is not configured",
-            todo=f"write {near[0]}:…, or add [providers.{prefix}]",
+            f"the model {model_id} names a provider '{prefix}' that is not configured", todo=f"{write} [providers.{prefix}]"
         )
 
 
