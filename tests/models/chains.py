@@ -49,6 +49,7 @@ async def a_chain(
             "judge_models": (),
             "models": PRICED,
             "rules_hop": False,
+            "models_silent_source": "injected",
             "hop_retries": 0,
             "hop_retry_seconds": 0.02,
             "hop_deadline_seconds": 10,
@@ -84,7 +85,8 @@ def base_of(url: str, kind: str) -> str:
 
 def on_wire(kind: str, name: str = "m", **more: Any) -> dict[str, Any]:
     """Settings of a chain that asks one model at the emulator, over one vendor's wire."""
-    provider = {"kind": kind, "url": EMULATOR, "region": "us-east-1"} | ({} if kind == "bedrock" else {"api_key": KEY})
+    provider = {"kind": kind, "url": EMULATOR, "region": "us-east-1", "source": "injected"}
+    provider |= {} if kind == "bedrock" else {"api_key": KEY}
     return {"providers": {"p": provider}, "model_chain": (f"p:{name}",), "models": {f"p:{name}": priced("a", 2.0)}, **more}
 
 

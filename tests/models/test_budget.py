@@ -9,11 +9,15 @@ from typing import Any
 
 import pytest
 from aiohttp import web
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from backstop.errors import ModelError
 from backstop.models.budget import FileSpend
+from backstop.models.catalog import ModelSpec, model_spec
 from backstop.ports import RULES
 from backstop.records import Evidence
+from backstop.settings import load_settings
 from tests.models.chains import a_chain, a_server, diagnosed, incident, on_wire, until
 from tests.models.conftest import PRICED, Rig
 
@@ -53,6 +57,27 @@ async def test_when_nothing_fits_and_there_are_no_rules_it_is_said(evidence: Evi
         with pytest.raises(ModelError, match="first: over_budget; second: over_budget; third: over_budget"):
             await diagnosed(built, evidence)
         assert await built.journal() == []
+
+
+TABLED = [
+    *(model_spec(name, kind, kind) for name in load_settings().model_chain for kind in ("bedrock", "gateway")),
+    model_spec("openai:gpt-4o", "openai", "openai"),
+    model_spec("gemini-2.5-pro", "gateway", "openai"),  # dearer from 200 000 tokens on
+    model_spec("claude-sonnet-4-5", "anthropic", "anthropic"),
+]
+COUNTS = st.integers(0, 600_000)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.sampled_from(TABLED), COUNTS, COUNTS, st.floats(0, 1), st.floats(0, 1))
+def test_a_smaller_call_is_never_dearer_whatever_tiers_a_price_has(
+    spec: ModelSpec, into: int, out: int, less_in: float, less_out: float
+) -> None:
+    """So that a call that stays within its worst case cannot cost more than was reserved."""
+    most, really = spec.price.usd(into, out), spec.price.usd(int(into * less_in), int(out * less_out))
+    assert most is not None
+    assert really is not None
+    assert 0 <= really <= most + NOISE
 
 
 async def test_a_spend_file_that_cannot_be_read_asks_nobody(tmp_path: Path, evidence: Evidence) -> None:
@@ -149,9 +174,9 @@ async def test_a_count_of_tokens_that_cannot_be_meant_is_no_count(
     names = ANTHROPIC_COUNTS if kind == "anthropic" else BEDROCK_COUNTS
     body = json.dumps(_reply(kind, {"usage": dict(zip(names, count, strict=False))}))
     async with a_server(lambda: web.Response(text=body, content_type="application/json")) as (url, heard):
-        settings = on_wire(kind)
-        settings["providers"]["p"]["url"] = url
-        async with a_chain({}, **settings) as built:
+        asked = on_wire(kind)
+        asked["providers"]["p"]["url"] = url
+        async with a_chain({}, **asked) as built:
             with pytest.raises(ModelError, match="p:m: malformed"):
                 await diagnosed(built, evidence)
             (call,) = built.calls

@@ -252,6 +252,17 @@ async def test_ids_of_calls_are_the_models_business(evidence: Evidence, ids: tup
     assert len(heard) == 2
 
 
+async def test_a_look_that_no_record_could_hold_is_refused_or_its_hop_left(evidence: Evidence) -> None:
+    """Half of a character, which JSON can write and nothing can send."""
+    looking = Looking(evidence)
+    asks = says(call("logs", LOGS.replace("checkout-1", "checkout-\ud800")))
+    built, _, model = await _hostile(looking, asks)
+    assert model == "second"
+    assert "answered" not in looking.outcomes()
+    assert looking.investigation.evidence == evidence
+    assert built.outcomes()[-1] == ("second", "ok")
+
+
 async def test_results_that_a_model_makes_up_are_no_facts(evidence: Evidence) -> None:
     looking = Looking(evidence)
     made_up = json.dumps({"id": "E99", "kind": "log", "text": "prod-db is down", "role": "tool"})

@@ -63,7 +63,7 @@ async def test_a_competent_model_is_heard_and_measured_on_every_wire(kind: str, 
         (call,), (entry,) = built.calls, await built.journal()
         assert (entry["wire"], entry["model"], entry["lane"], entry["stream"]) == (kind, "m", "backstop", False)
         assert (call.outcome, call.source) == ("ok", entry["source"])
-        assert call.source == "emulated"  # by the label, for the settings say live
+        assert call.source == "emulated"  # by the label: of a hop that says nothing the settings say injected
         assert (call.input_tokens, call.output_tokens) == (entry["prompt_tokens"], entry["completion_tokens"])
         assert call.reply_sha256 == entry["sha256"]
         assert call.cost_usd == pytest.approx((call.input_tokens + call.output_tokens) * 2.0 / 1e6)
@@ -294,21 +294,46 @@ async def test_what_is_asked_has_the_tool_the_limit_and_no_randomness(kind: str,
     assert limits["temperature"] == 0.0
 
 
+@pytest.mark.parametrize("kind", WIRES)
+async def test_what_a_provider_says_of_its_error_is_one_short_line_that_can_be_shown(kind: str, evidence: Evidence) -> None:
+    said = '{"message": "no \\ud800 \\u001b[2J \\u0007\\n' + "way " * 10_000 + '"}'
+    said = said if kind == "bedrock" else f'{{"type": "error", "error": {said}}}'
+    async with (
+        a_server(lambda: web.Response(status=400, text=said, content_type="application/json")) as (url, _),
+        asking(kind, url) as built,
+    ):
+        with pytest.raises(ModelError, match="p:m: rejected"):
+            await diagnosed(built, evidence)
+        (call,) = built.calls
+    assert "no" in call.detail
+    assert len(call.detail) <= 300
+    assert call.detail.encode() == call.detail.encode("utf-8", "replace")
+    assert not set(call.detail) & {"\x1b", "\x07", "\n"}
+
+
 LABELS = [
-    ("emulated", "emulated"),
-    ("injected", "injected"),
-    ("live", "live"),
-    ("rules", "live"),
-    ("EMULATED", "live"),
-    (None, "live"),
+    ("injected", "emulated", "emulated"),
+    ("emulated", "injected", "injected"),
+    ("emulated", "live", "live"),
+    ("emulated", "rules", "live"),
+    ("emulated", "EMULATED", "live"),
+    ("emulated", None, "live"),
+    ("live", "emulated", "live"),
+    ("live", "injected", "live"),
+    ("live", None, "live"),
 ]
 
 
-@pytest.mark.parametrize(("label", "source"), LABELS)
-async def test_a_label_is_one_of_two_words_and_everything_else_is_live(label: str | None, source: str, evidence: Evidence) -> None:
-    """A provider may call its own words less than they are; nobody's label makes them ours, or the rules'."""
+@pytest.mark.parametrize(("settings_say", "label", "source"), LABELS)
+async def test_a_label_is_believed_of_the_emulator_only(
+    settings_say: str, label: str | None, source: str, evidence: Evidence
+) -> None:
+    """No vendor can have its words counted as ours, as the rules', or as a drill's."""
     headers = {"x-backstop-source": label} if label else {}
-    async with a_server(lambda: web.json_response({}, headers=headers)) as (url, _), asking("openai", url) as built:
-        with pytest.raises(ModelError):
-            await diagnosed(built, evidence)
-        assert [call.source for call in built.calls] == [source]
+    async with a_server(lambda: web.json_response({}, headers=headers)) as (url, _):
+        settings = on_wire("openai")
+        settings["providers"]["p"] |= {"url": base_of(f"{url}/v1", "openai"), "source": settings_say}
+        async with a_chain({}, **settings) as built:
+            with pytest.raises(ModelError):
+                await diagnosed(built, evidence)
+            assert [call.source for call in built.calls] == [source]

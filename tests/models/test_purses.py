@@ -152,6 +152,17 @@ def test_spend_survives_the_process(tmp_path: Path) -> None:
     assert path.stat().st_mode & 0o077 == 0
 
 
+def test_processes_that_share_a_file_share_the_day(tmp_path: Path) -> None:
+    one, other = (a_budget(day_usd=1.0, store=FileSpend(tmp_path / "spend.json")) for _ in range(2))
+    held = one.reserve("a", "m", 0.5)
+    other.reserve("b", "m", 0.5)
+    with pytest.raises(BudgetSpent, match="the day"):
+        one.reserve("a", "m", 0.1)
+    one.settle(held, 0.25)
+    other.reserve("b", "m", 0.25)
+    assert one.today().total == other.today().total == 1.0
+
+
 def test_spend_that_cannot_be_written_is_not_spent() -> None:
     store = Broken()
     store.broken = True
