@@ -1,8 +1,8 @@
 """Amazon Bedrock's Converse API. botocore is not asynchronous: each call is a thread, which a deadline leaves behind.
 
 So that such a thread ends, botocore's own read timeout is the hop's deadline. Its retries are off, and it takes its time-outs from
-nowhere but here: botocore ignores what a request asks for. A body that drips outlives that: its hop is left in time, its thread stays
-for as long as it drips, and a process that ends waits for it.
+nowhere but here: botocore ignores what a request asks for. A body that drips outlives that: its hop is left in time, but its
+thread stays for as long as it drips, and a process that ends waits for it.
 """
 
 from __future__ import annotations
