@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import parse_qsl, urlsplit
 
+from backstop.errors import BackstopError
 from backstop.models import redacted
 from backstop.models.providers import VENDORS
 from backstop.settings import Settings
@@ -60,8 +61,11 @@ class Scrub:
         return _USERINFO.sub(f"//{HIDDEN}@", text)
 
     def foreign(self, text: str) -> str:
-        """Somebody else's words: also without what looks like a secret of theirs."""
-        return redacted(self.known(text))
+        """Somebody else's words: also without what looks like a secret of theirs. What cannot be redacted is not told."""
+        try:
+            return redacted(self.known(text))
+        except BackstopError:
+            return HIDDEN
 
 
 def _keys(settings: Settings) -> Iterator[str]:

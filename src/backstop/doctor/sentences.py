@@ -30,6 +30,7 @@ MEANINGS: Final = {
     "truncated": ("the answer broke off", "try again"),
     "throttled": ("not asked", "raise requests_per_minute or tokens_per_minute"),
     "over_budget": ("not asked", "raise the budget"),
+    "withheld": ("not asked: the question could not be redacted", "that is a fault of Backstop's, please report it"),
 }
 """What it means, and what to do. What is not here cannot come of this question, or is plain by its own words."""
 
@@ -54,7 +55,7 @@ def sentence_of(attempt: Attempt, said: str, asked: Candidate, settings: Setting
     word = attempt.outcome
     if word == "not_found" and "model" in said.lower():
         word = "unknown_model"
-    meaning, todo = MEANINGS.get(word, (f"not asked to the end ({word})", "try again"))
+    meaning, todo = MEANINGS.get(word, (f"not answered ({word.replace('_', ' ')})", "try again"))
     names = {
         "key": key_place(asked, settings),
         "url": url_place(asked, settings),
