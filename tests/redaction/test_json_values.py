@@ -98,6 +98,12 @@ def test_a_secret_has_the_same_name_in_an_object_and_in_a_text() -> None:
     assert json.dumps(shown).count(redactor.redact(f"password={SECRET}").removeprefix("password=")) == 1
 
 
+def test_what_is_learned_from_one_object_goes_from_another() -> None:
+    redactor = Redactor(b"k")
+    redactor.learn_json({"env": [{"name": "DB_PASSWORD", "value": SECRET}]})
+    assert SECRET not in json.dumps(redactor.redact_json({"message": f"login with {SECRET} failed"}))
+
+
 def test_the_value_that_was_given_is_not_changed() -> None:
     value: dict[str, JsonValue] = {"kind": "Secret", "data": {"blob": ENCODED}, "metadata": {"annotations": {"a": "b"}}}
     before = json.dumps(value)

@@ -38,7 +38,7 @@ fragments = st.sampled_from(
 texts = st.one_of(st.text(max_size=200), st.lists(st.one_of(fragments, st.text(max_size=6)), max_size=40).map("".join))
 """Arbitrary texts, and texts made of what rules look for."""
 
-words = st.text(string.ascii_lowercase + " ", max_size=20).map(str.strip)
+words = st.text(string.ascii_lowercase + " ", max_size=20).map(lambda text: f"x{text.strip()}")
 
 STRUCTURES: Final[dict[str, Callable[[str, str, str], str]]] = {
     "json": lambda s, a, b: json.dumps({a: 1, "password": s, b: "x"}),
@@ -120,6 +120,15 @@ def test_the_same_secret_has_the_same_name_in_every_notation(one: str, other: st
     assert name in Redactor(KEY).redact(STRUCTURES[one](secret, "a", "b"))
     assert name in Redactor(KEY).redact(STRUCTURES[other](secret, "a", "b"))
     assert name not in Redactor(b"another key").redact(bare)
+
+
+@given(st.sampled_from(sorted(STRUCTURES)), secrets, words, st.integers(min_value=8, max_value=60))
+def test_a_secret_that_was_cut_goes_as_far_as_it_is_there(name: str, secret: str, a: str, left: int) -> None:
+    text = STRUCTURES[name](secret, a, "b")
+    start = text.find(secret)
+    if start >= 0 and not secret[:left].isalpha() and secret[:left][-1] not in ".-":
+        shown = Redactor(KEY).redact("10:00 INFO a line before it\n" + text[: start + min(left, len(secret))])
+        assert not leaked(secret[:left], shown)
 
 
 json_values = st.recursive(

@@ -30,7 +30,8 @@ _SYNTAX: Final = re.compile(r"\b(?:unexpected|expected|syntax|near|illegal|parse
 _INDENT: Final = 300
 _LINE_START: Final = re.compile(r"""[ \t]*(?:[-+>#~*?][ \t]+)*["']?""")
 _YAML_END: Final = re.compile(r"""[ \t]+#|[ \t]{2,}\S|[ \t]+["']?[\w.\-/]{1,60}["']?[:=](?:[ \t"']|\S)""")
-_SENTENCE: Final = re.compile(r"[a-z]+(?:[,;.]?[ \t]+[a-z(\"']|[ \t]*$)")
+_SENTENCE: Final = re.compile(r"[a-z]+(?:[,;.]?[ \t]+[a-z(\"']|[ \t]*$)|(?:[A-Za-z]+\.){2,10}[A-Za-z]+(?:/\d+)?(?:[:,]?[ \t]|$)")
+"""What goes on as prose does, or is a program's name for something: `token: signature is invalid`, `token: com.example.Job/7`."""
 _LIST_ITEM: Final = re.compile(r"[ \t]*,?[ \t]*")
 _PLAIN_WORD: Final = re.compile(r"[A-Za-z_]+")
 
@@ -76,7 +77,7 @@ def _read(line: str, pair: re.Match[str], what: Holds) -> tuple[list[Hit], int]:
     """The hits in the value that starts where `pair` ends, and where to go on."""
     at = pair.end()
     value = quoted(line, at)
-    if pair[3] == "," and (not pair[2] or value is None or not _follows(line, value)):
+    if pair[3] == "," and (not pair[2] or value is None or not _follows(line, pair, value)):
         return [], at
     if what in {Holds.AUTHORIZATION, Holds.COOKIE}:
         opened = quoted(line, at + 1) if line[at : at + 1] == "[" else None
@@ -93,9 +94,10 @@ def _read(line: str, pair: re.Match[str], what: Holds) -> tuple[list[Hit], int]:
     return [Hit(value.start, value.end, _meant(line, pair, value, what))], value.after
 
 
-def _follows(line: str, value: Scalar) -> bool:
+def _follows(line: str, pair: re.Match[str], value: Scalar) -> bool:
     """Whether the quoted text after `"password",` is its value: not the next name of a list, nor the next key of an object."""
-    return _PLAIN_WORD.fullmatch(value.value) is None and not line[value.after : value.after + 8].lstrip().startswith((":", "="))
+    named = _PLAIN_WORD.fullmatch(value.value) is not None and not pair[1].startswith("-")
+    return not named and not line[value.after : value.after + 8].lstrip().startswith((":", "="))
 
 
 def _items(line: str, at: int) -> tuple[list[Hit], int] | None:

@@ -53,7 +53,7 @@ class Taint:
         self._added.add(value)
         for line in value.split("\n") if "\n" in value else (value,):
             text = line.strip()
-            if len(text) >= SHORTEST and text not in self._names and text not in _COMMON and holds(text) is None:
+            if len(text) >= SHORTEST and text not in self._names and text not in _COMMON and not _names_a_key(text):
                 for form in _forms(text):
                     self._add_form(form, placeholder)
 
@@ -118,6 +118,11 @@ def _occurrences(head: str, text: str) -> Iterator[int]:
     while at >= 0:
         yield at
         at = text.find(head, at + 1)
+
+
+def _names_a_key(text: str) -> bool:
+    """Whether a value is itself the name of a key, `password=db_password`, as it is in a program's own text."""
+    return holds(text) is not None and not any(char.isdigit() for char in text)
 
 
 def _part_of_more(text: str, place: int, piece: str) -> bool:

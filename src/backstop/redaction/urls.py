@@ -25,7 +25,7 @@ _CUT: Final = re.compile(r"[^/\s,;)\]}]*(?:\.{3}|…)?$")
 _ENCODED: Final = re.compile(
     r"%3[Aa]%2[Ff]%2[Ff][\w.%-]{0,200}?%3[Aa]([^\s\"'&%]{1,200}(?:%(?!40)[0-9A-Fa-f]{2}[^\s\"'&%]{0,200}){0,50})%40"
 )
-_ENCODED_CUT: Final = re.compile(r"%3[Aa]%2[Ff]%2[Ff][\w.-]{0,200}%3[Aa](?!\d{1,5}\b)([^\s\"'&%]{1,200})$")
+_ENCODED_CUT: Final = re.compile(r"%3[Aa]%2[Ff]%2[Ff][\w.-]{0,200}%3[Aa](?!\d{1,5}$)([^\s\"'&%]{1,200})$")
 _DSN: Final = re.compile(
     r"""(?<![\w./@-])[\w.-]{1,64}+[:/](?!/)([^\s"'`@/<>]{1,200}+)@(?:(?:tcp|udp|unix)\d?\(|//?[\w\[]|(?!sha\d)[\w.-]{1,200}:\d{2,5}\b(?!\.))"""
 )
@@ -42,6 +42,13 @@ _HAS_DIGIT: Final = re.compile(r"\d")
 def _logins(line: str) -> Iterator[Hit]:
     for url in _AUTHORITY.finditer(line):
         yield from _login(line, url)
+
+
+def _dsns(line: str) -> Iterator[Hit]:
+    for found in _DSN.finditer(line):
+        named = found[1].isalpha() and len(found[1]) < _LONG_USER and line[found.end() - 1].isdigit()
+        if not harmless(found[1]) and not named:  # `LeaseRenewer:root@host:9000` names a thread
+            yield Hit(*found.span(1), unquote(found[1]))
 
 
 def _grouped(pattern: re.Pattern[str], line: str) -> Iterator[Hit]:
@@ -91,7 +98,7 @@ def _first(line: str, chars: str, start: int, end: int) -> int:
 LAYERS: Final = (
     Layer((_logins,), ("://", ":\\/\\/")),
     Layer((partial(_grouped, _ENCODED), partial(_grouped, _ENCODED_CUT)), ("%3a%2f%2f",)),
-    Layer((partial(_grouped, _DSN),), ("@",)),
+    Layer((_dsns,), ("@",)),
     Layer(
         (partial(_grouped, _CODE),),
         ("code=", "key=", "auth=", "session=", "sid=", "ticket=", "assertion=", "samlresponse=", "nonce="),

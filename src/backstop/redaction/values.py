@@ -52,7 +52,7 @@ _HARMLESS: Final = re.compile(
     re.VERBOSE | re.IGNORECASE,
 )
 _NAME: Final = re.compile(r"[a-z]+(?:[-.][a-z]+)+(?:-\d{1,2})?")
-_NUMBER: Final = re.compile(r"-?\d{1,5}(?:\.\d{1,6})?(?:ms|[smhd%])?|[A-Za-z]+(?:\.[A-Za-z]+){2,}(?:/\d+)?")
+_NUMBER: Final = re.compile(r"-?\d{1,5}(?:\.\d{1,6})?(?:ms|[smhd%])?")
 
 
 class Scalar(NamedTuple):
@@ -76,7 +76,7 @@ def names_an_object(value: str) -> bool:
 
 
 def counts(value: str) -> bool:
-    """Whether a value is a short number, or a program's name for something: `5`, `24h`, `com.example.Job/7`, `token`."""
+    """Whether a value is a short number, or the name of a key: `5`, `24h`, `token`."""
     return value in _KEYS or _NUMBER.fullmatch(value) is not None
 
 
