@@ -48,7 +48,12 @@ def answer_to(evidence: Evidence) -> str:
 async def test_five_hundred_incidents_at_once_each_get_their_own_answer() -> None:
     cases = [incident(f"a{n}", SCENES[n % len(SCENES)]) for n in range(500)]
     told = Ledger()
-    patience: dict[str, Any] = {"hop_deadline_seconds": 110, "diagnose_deadline_seconds": 110, "budget_day_usd": 1000}
+    patience: dict[str, Any] = {
+        "hop_deadline_seconds": 110,
+        "diagnose_deadline_seconds": 110,
+        "connect_timeout_seconds": 60,
+        "budget_day_usd": 1000,
+    }
     async with asyncio.timeout(110), a_chain({}, on_call=told, **patience) as built:
         proposals = await asyncio.gather(*(asyncio.create_task(work(built, case)) for case in cases))
         journal = await built.journal()
@@ -66,7 +71,7 @@ async def test_labels_never_mix_and_every_call_is_told_of_once() -> None:
     steps = ["competent", "blame_dependency", "http_500", "destroy", "truncate", "competent", "html"]
     told = Ledger()
     script = {"first": steps * 30, "second": steps[3:] * 50, "third": ["competent"]}
-    patience: dict[str, Any] = {"hop_deadline_seconds": 60, "budget_day_usd": 1000}
+    patience: dict[str, Any] = {"hop_deadline_seconds": 60, "connect_timeout_seconds": 60, "budget_day_usd": 1000}
     async with asyncio.timeout(110), a_chain(script, on_call=told, clock=ManualClock(), **patience) as built:
         cases = [incident(f"a{n}") for n in range(200)]
         await asyncio.gather(*(asyncio.create_task(work(built, case)) for case in cases))
