@@ -78,8 +78,8 @@ Troubles = Mapping[Trouble, tuple[Fact, ...]]
 
 
 def quotable(fact: Fact) -> tuple[str, ...]:
-    """The lines of a fact that are neither empty nor longer than a quote may be."""
-    return tuple(line for line in fact.lines() if 0 < len(line) <= 2000)
+    """The lines of a fact that a quote can hold as they are: not empty, not too long, and nothing in them that is not printed."""
+    return tuple(line for line in fact.lines() if 0 < len(line) <= 2000 and line.isprintable())
 
 
 def troubles_of(workload: Workload) -> Troubles:
