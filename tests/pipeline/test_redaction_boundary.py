@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,8 @@ import pytest
 from pydantic import JsonValue
 
 from backstop.errors import InvariantError
-from backstop.events import DefenseFired, EvidenceGathered, LookedUp
+from backstop.events import Closed, DefenseFired, EventLog, EvidenceGathered, LookedUp
+from backstop.pipeline.incident import Incident
 from backstop.pipeline.redact import redact_alert, redact_look
 from backstop.ports import ContainerLog, Look, Probe
 from backstop.records import Alert, Diagnosis, Evidence, Inspection, ObjectRef, OutcomeKind, Rollback
@@ -171,3 +173,73 @@ async def test_a_placeholder_in_an_action_refuses_it(shop: Shop, name: str) -> N
     assert outcome.kind is OutcomeKind.ESCALATED
     assert "Q-NO-PLACEHOLDER" in {rule for _, rule, passed, _ in shop.decisions() if not passed}
     assert shop.untouched()
+
+
+@pytest.mark.parametrize(
+    "password",
+    [
+        "checkout",
+        "checkout123",
+        "checkout-Prod-2024",
+        "prod-db",
+        "Deployment",
+        "ReplicaSet9Zq!",
+        "deployment.kubernetes.io/revision9",
+        "rollback1",
+    ],
+)
+async def test_a_password_that_is_called_like_an_object_does_not_blind_the_diagnosis(shop: Shop, password: str) -> None:
+    shop.cluster.log_lines["catalog"] = (f"DEBUG password={password}", "DEBUG user=checkout")
+    outcome = await shop.incident()
+    assert outcome.kind is OutcomeKind.RESOLVED, outcome.reason
+    assert f"password={password}" not in shop.record.read_text()
+
+
+async def test_what_a_model_says_cannot_erase_the_ending(shop: Shop) -> None:
+    def said(evidence: Evidence) -> Diagnosis:
+        return right(evidence).model_copy(update={"hypothesis": "it logs password=checkout9 and password=escalated1"})
+
+    shop.script(said, opinion=False)
+    outcome = await shop.incident()
+    assert outcome.kind is OutcomeKind.ESCALATED
+    assert outcome.handoff is not None
+    assert shop.events(Closed)
+
+
+@pytest.mark.parametrize("char", ["\u2028", "\u2029", "\x85", "\x1b[2J", "\x07", "\x0c"])
+async def test_a_model_s_words_cannot_break_the_record_or_the_screen(shop: Shop, char: str) -> None:
+    def said(evidence: Evidence) -> Diagnosis:
+        told = right(evidence).model_dump(mode="json") | {"hypothesis": f"it{char}fails"}
+        return Diagnosis.model_validate_json(json.dumps(told))
+
+    shop.script(said)
+    assert (await shop.incident()).kind is OutcomeKind.RESOLVED
+    assert shop.bodies()
+    assert char not in shop.record.read_text()
+    assert (await shop.incident()).kind is not None  # and the record can be added to
+
+
+async def test_a_known_secret_goes_from_the_alert_too(shop: Shop) -> None:
+    seen: list[Evidence] = []
+
+    def watching(evidence: Evidence) -> Diagnosis:
+        seen.append(evidence)
+        return right(evidence)
+
+    shop.cluster.log_lines["checkout"] = LINES
+    shop.script(watching)
+    alert = shop.alert().model_copy(update={"summary": f"login with {PASSWORD} fails"})
+    with EventLog(shop.record, shop.clock) as log:
+        await Incident(shop.tools(log), alert).run()
+    assert PASSWORD not in words(seen[0])
+
+
+def test_a_value_that_an_object_gives_away_goes_from_the_logs() -> None:
+    pod: dict[str, JsonValue] = {
+        "kind": "Pod", "metadata": {"name": "checkout-1", "namespace": "shop"},
+        "spec": {"containers": [{"name": "app", "env": [{"name": "DB_PASSWORD", "value": PASSWORD}]}]},
+    }  # fmt: skip
+    seen = look(f"trying {PASSWORD}").model_copy(update={"objects": (pod,)})
+    made = redact_look(seen, Redactor(b"k"))
+    assert PASSWORD not in words(made)
+    assert made.logs[0].lines[0].startswith("trying <redacted-")

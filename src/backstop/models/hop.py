@@ -279,8 +279,8 @@ def _arguments(args: Any) -> str:
 
 
 def _source(headers: dict[str, str], silent: Source) -> Source:
-    """Where a reply came from. What the settings call live is live, whatever it says of itself; the label is believed of an endpoint
-    that they call the emulator's. There, a reply without a label is live, and no reply at all is what the settings say."""
+    """Where a reply came from. What the settings call live is live, whatever it says of itself; the label is believed of an
+    endpoint that they call the emulator's. There, a reply without a label is live, and no reply is what the settings say."""
     label = headers.get(SOURCE_HEADER) if silent != "live" else None
     if label == "injected":
         return "injected"

@@ -20,7 +20,7 @@ from backstop.pipeline.diagnosis import says_no_fault
 from backstop.pipeline.evidence import gather
 from backstop.pipeline.grounding import Grounded, Grounding
 from backstop.pipeline.handoff import hand_over
-from backstop.pipeline.journal import Journal
+from backstop.pipeline.journal import Journal, Story
 from backstop.pipeline.plan import action_id_for, plan
 from backstop.pipeline.redact import redact_alert, redact_look
 from backstop.pipeline.remedy import Remedy
@@ -100,12 +100,20 @@ class Incident:
         try:
             closed = self.journal.redacted(Closed(outcome=Outcome(kind=kind, reason=reason, handoff=handoff)))
         except RecordError as error:
-            return Outcome(kind=kind, reason=f"{error.what}, and so why is withheld", handoff=None)
+            closed = self._without_words(kind, error)
         try:
             self.journal.emit(closed)
         except RecordError as error:
             return closed.outcome.model_copy(update={"reason": f"{closed.outcome.reason} ({error.what})"})
         return closed.outcome
+
+    def _without_words(self, kind: OutcomeKind, error: RecordError) -> Closed:
+        """How it ended, in nobody's words but ours: what was said on the way could not be redacted."""
+        told, story = Story(self.alert), self.journal.story
+        told.writes, told.pending, told.undone = story.writes, story.pending, story.undone
+        told.undo_unknown, told.overtaken = story.undo_unknown, story.overtaken
+        reason = f"{error.what}, and so why it ended is withheld"
+        return Closed(outcome=Outcome(kind=kind, reason=reason, handoff=hand_over(told, reason)))
 
     async def _work(self) -> NoReturn:
         await self._stop_if_broken()

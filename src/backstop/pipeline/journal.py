@@ -62,8 +62,9 @@ class Journal:
     def emit(self, body: AnyBody) -> None:
         if self._lost:
             return
+        clean = self.redacted(body)
         try:
-            self._log.append(self.story.alert.id, self.redacted(body))
+            self._log.append(self.story.alert.id, clean)
         except RecordError:
             self._lost = True
             raise

@@ -107,8 +107,8 @@ class Taint:
             piece = text[place : place + length]
             if (name := self._forms.get(piece)) and piece not in self._names and not _part_of_more(text, place, piece):
                 return place + length, name
-        if last and len(text) - place < 2 * _PIECE:
-            rest = text[place:]
+        rest = text[place:]
+        if last and len(rest) < 2 * _PIECE and rest not in self._names:
             return next(((len(text), p) for form, p in self._forms.items() if form.startswith(rest)), (0, ""))
         return 0, ""
 
