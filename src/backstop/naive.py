@@ -74,7 +74,7 @@ class NaiveAgent:
             self._clock,
             evidence,
             _NO_BOUNDS,
-            redact=str,
+            redactor=None,
             on_lookup=lambda found: self._note("looked_up", tool=found.tool),
         )
         question = diagnosis_question(evidence, (), self._settings.diagnosis_max_output_tokens, investigation)

@@ -47,7 +47,7 @@ class Looking:
         cluster = Cluster(self.clock)
         cluster.seconds = self.seconds
         bounds = Bounds(count=self.count, seconds=1000.0, max_bytes=100_000)
-        self.investigation = Investigation(cluster, self.clock, self.evidence, bounds, redact=str, on_lookup=self.told.append)
+        self.investigation = Investigation(cluster, self.clock, self.evidence, bounds, redactor=None, on_lookup=self.told.append)
 
     def outcomes(self) -> list[str]:
         return [lookup.outcome for lookup in self.told]

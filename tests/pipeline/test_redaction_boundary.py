@@ -16,7 +16,7 @@ from backstop.pipeline.redact import redact_alert, redact_look
 from backstop.ports import ContainerLog, Look, Probe
 from backstop.records import Alert, Diagnosis, Evidence, Inspection, ObjectRef, OutcomeKind, Rollback
 from backstop.redaction import Redactor
-from tests.pipeline.shop import CHECKOUT, Shop, right
+from tests.pipeline.shop import CHECKOUT, Shop, no_fault, right
 
 PASSWORD = "tr0ub4dor" + "-and-three-horses"
 TOKEN = "sk_" + "live_" + "51Hq7yKJ2eZvb8XcTn3WmAfLd"
@@ -243,3 +243,39 @@ def test_a_value_that_an_object_gives_away_goes_from_the_logs() -> None:
     made = redact_look(seen, Redactor(b"k"))
     assert PASSWORD not in words(made)
     assert made.logs[0].lines[0].startswith("trying <redacted-")
+
+
+CONFIG: dict[str, JsonValue] = {
+    "kind": "ConfigMap",
+    "metadata": {"name": "checkout-config"},
+    "data": {
+        "app.yaml": f"db:\n  password: |\n    {PASSWORD}\n  user: shop\n",
+        "DB_PASSWORD": f"{PASSWORD}\nsecond",
+        "log-level": "info",
+    },
+}
+
+
+async def test_an_object_is_redacted_as_one_before_it_is_printed(shop: Shop) -> None:
+    about = ObjectRef(kind="ConfigMap", namespace="shop", name="checkout-config")
+    shop.cluster.inspections["Describe"] = Inspection(about=about, lines=(), cut=False, document=CONFIG)
+    shop.models.lookups = (("describe", '{"kind": "ConfigMap", "name": "checkout-config"}'),)
+    await shop.incident()
+    (told,) = shop.models.answers_seen
+    assert PASSWORD not in told
+    assert "log-level: info" in told
+
+
+async def test_revisions_are_redacted_before_they_are_compared(shop: Shop) -> None:
+    spec = shop.cluster.deployment("checkout")["spec"]
+    container = spec["template"]["spec"]["containers"][0]
+    args = {"args": ["--db-password", PASSWORD], "env": [*container["env"], {"name": "DB_PWD", "value": "abc12x-q9z88"}]}
+    template = {**spec["template"], "spec": {"containers": [container | args]}}
+    shop.cluster.change("checkout", {**spec, "template": template})
+    shop.script(no_fault)
+    shop.models.lookups = (("diff_revisions", '{"deployment": "checkout", "from_revision": 2, "to_revision": 3}'),)
+    await shop.incident()
+    told = shop.models.answers_seen[0]
+    assert "args" in told
+    assert PASSWORD not in told
+    assert "abc12x" not in told

@@ -8,8 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Final
 
-import yaml
-
 from backstop.cluster import objects
 from backstop.cluster.client import ClusterClient
 from backstop.cluster.objects import Json, mapping, name, sequence, text
@@ -54,7 +52,7 @@ class Inspector:
     async def _describe(self, namespace: str, query: Describe) -> Inspection:
         obj = await self._client.get(f"{PATHS[query.kind].format(namespace)}/{query.name}")
         about = ObjectRef(kind=query.kind, namespace=namespace, name=query.name)
-        return _found(about, yaml.safe_dump(_lean(obj), sort_keys=True, allow_unicode=True, width=2000).splitlines())
+        return Inspection(about=about, lines=(), cut=False, document=_lean(obj))
 
     async def _logs(self, namespace: str, query: Logs) -> Inspection:
         params: dict[str, str | int] = {"tailLines": LOG_LINES, "limitBytes": MAX_BYTES}

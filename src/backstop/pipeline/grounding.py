@@ -68,7 +68,7 @@ class Grounding:
             clock=tools.clock,
             start=evidence,
             bounds=Bounds(settings.max_lookups_per_incident, settings.lookups_deadline_seconds, settings.lookups_max_bytes),
-            redact=self.redactor.redact,
+            redactor=self.redactor,
             on_lookup=self._looked_up,
             used=self._used,
         )

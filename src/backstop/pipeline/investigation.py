@@ -13,7 +13,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
-from pydantic import TypeAdapter, ValidationError
+import yaml
+from pydantic import JsonValue, TypeAdapter, ValidationError
 
 from backstop.clock import Clock
 from backstop.errors import ClusterError
@@ -36,6 +37,7 @@ from backstop.records import (
     WorkloadRef,
     clean,
 )
+from backstop.redaction import Redactor
 
 _LINE: Final = 2000  # what a quote may hold
 _TOOLS: Final[dict[str, tuple[type[Query], str]]] = {
@@ -92,13 +94,13 @@ class _NoAnswer(Exception):
 
 @dataclass
 class Investigation:
-    """The `InvestigationPort` of one incident. `redact` passes each text; `on_lookup` is told of every look-up."""
+    """The `InvestigationPort` of one incident. Whatever is found passes the redactor; `on_lookup` is told of every look-up."""
 
     cluster: ClusterPort
     clock: Clock
     start: Evidence
     bounds: Bounds
-    redact: Callable[[str], str]
+    redactor: Redactor | None
     on_lookup: Callable[[Lookup], None]
     used: Used = field(default_factory=Used)
     tools: tuple[Tooling, ...] = TOOLS
@@ -156,13 +158,12 @@ class Investigation:
         try:
             async with asyncio.timeout(max(0.0, self.bounds.seconds - self.used.seconds)):
                 found = await self._find(query)
+            return self._fact(tool, found)
         except TimeoutError as error:
             what = f"it took longer than the {self.bounds.seconds:g} s that look-ups may take together"
             raise _NoAnswer("failed", what) from error
         except ClusterError as error:
             raise _NoAnswer("failed", str(error)) from error
-        try:
-            return self._fact(tool, found)
         except FAILURES as error:
             raise _NoAnswer("withheld", f"what was found could not be redacted ({type(error).__name__})") from error
 
@@ -172,11 +173,28 @@ class Investigation:
             return await self.cluster.inspect(namespace, query)
         target = WorkloadRef(kind="Deployment", namespace=namespace, name=query.deployment)
         state = await self.cluster.observe(target)
-        return Inspection(about=target.ref(), lines=_difference(state, query), cut=False)
+        return Inspection(about=target.ref(), lines=self._difference(state, query), cut=False)
+
+    def _difference(self, state: TargetState, query: DiffRevisions) -> tuple[str, ...]:
+        """Raises ClusterError for a revision that is not there, and whatever the redactor raises."""
+        templates = {revision.number: self._redacted(dict(revision.template)) for revision in state.revisions}
+        absent = [number for number in (query.from_revision, query.to_revision) if number not in templates]
+        if absent:
+            known = ", ".join(str(number) for number in templates)
+            raise ClusterError(f"{state.ref.key} has no revision {absent[0]}; it has {known}", status=404)
+        before, after = (templates[number] for number in (query.from_revision, query.to_revision))
+        changes = template_changes(before, after) if isinstance(before, dict) and isinstance(after, dict) else ()
+        return changes or ("the pod template is the same in both",)
+
+    def _redacted(self, document: JsonValue) -> JsonValue:
+        return self.redactor.redact_json(document) if self.redactor else document
 
     def _fact(self, tool: str, found: Inspection) -> Fact:
         """The last lines that fit into what is left. Redacted before it is cut. Raises what the redactor raises."""
-        lines = [line[:_LINE] for line in self.redact("\n".join(found.lines)).split("\n")]
+        text = "\n".join(found.lines)
+        if found.document is not None:  # redacted as an object: what a key says of its value is lost in a printed one
+            text = _printed(self._redacted(found.document))
+        lines = [clean(line)[:_LINE] for line in (self.redactor.redact(text) if self.redactor else text).split("\n")]
         kept, size, left = list[str](), 0, self.bounds.max_bytes - self.used.size
         for line in reversed(lines):
             size += len(line.encode()) + 1
@@ -193,11 +211,14 @@ class Investigation:
         )
 
 
-def _difference(state: TargetState, query: DiffRevisions) -> tuple[str, ...]:
-    by_number = {revision.number: revision for revision in state.revisions}
-    absent = [number for number in (query.from_revision, query.to_revision) if number not in by_number]
-    if absent:
-        known = ", ".join(str(number) for number in by_number)
-        raise ClusterError(f"{state.ref.key} has no revision {absent[0]}; it has {known}", status=404)
-    changes = template_changes(by_number[query.from_revision].template, by_number[query.to_revision].template)
-    return changes or ("the pod template is the same in both",)
+class _Dumper(yaml.SafeDumper):
+    """Prints a text of several lines as a block, so that a line of it is a line of the fact."""
+
+
+_Dumper.add_representer(
+    str, lambda dumper, text: dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
+)
+
+
+def _printed(document: JsonValue) -> str:
+    return yaml.dump(document, Dumper=_Dumper, sort_keys=True, allow_unicode=True, width=2000)

@@ -24,9 +24,9 @@ T = TypeVar("T")
 Object = dict[str, JsonValue]
 
 _OWN: Final = """
-    Deployment ReplicaSet Pod Service Namespace EndpointSlice ConfigMap Event Object depends_on owned_by truncated unreadable withheld
-    rollback restart scale set_resources no_action verify executor injected emulated live rules before after_write after_undo answered
-    repeated refused failed exhausted diagnose
+    Deployment ReplicaSet Pod Service Namespace EndpointSlice ConfigMap Event Object depends_on owned_by truncated unreadable
+    withheld rollback restart scale set_resources no_action verify executor injected emulated live rules before after_write
+    after_undo answered repeated refused failed exhausted diagnose
 """
 _WORDS: Final = frozenset(
     (*FactKind, *FaultClass, *OutcomeKind, *get_args(Defense), *_OWN.split(),

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints
+from pydantic import Field, JsonValue, StringConstraints
 
 from backstop.records.base import DnsName, ObjectRef, Record
 
@@ -54,8 +54,9 @@ Query = Describe | Logs | EventsAbout | DiffRevisions | ProbeService
 
 
 class Inspection(Record):
-    """What was found: the object that it is about, and lines of text as they came."""
+    """What was found: the object that it is about, and lines of text as they came, or one API object as it came."""
 
     about: ObjectRef
     lines: tuple[str, ...]
     cut: bool  # there was more
+    document: dict[str, JsonValue] | None = None
