@@ -167,6 +167,7 @@ async def test_a_closed_model_is_never_asked_and_the_next_one_is(evidence: Evide
         assert refused.outcome == "throttled"
         assert "our limit of 0" in refused.detail
         assert (refused.cost_usd, refused.cost_is_estimate, refused.input_tokens) == (0.0, False, 0)
+        assert built.chain.dialogue.meter.budget.today().models["first"] == 0.0
 
 
 async def test_a_closed_model_does_not_cool(evidence: Evidence) -> None:
