@@ -9,6 +9,7 @@ What may be written where is not here: that is the policy's business. A value th
 
 from __future__ import annotations
 
+import difflib
 import os
 import tomllib
 from pathlib import Path
@@ -79,9 +80,7 @@ class Settings(BaseSettings):
     rules_hop: bool = True  # behind the last model, the rules propose; a person approves
     models_url: str | None = None
     models_api_key: SecretStr = SecretStr("none")
-    models_silent_source: Literal["injected", "emulated", "live"] = (
-        "live"  # what it is; see providers
-    )
+    models_silent_source: Literal["injected", "emulated", "live"] = "live"  # what it is; see providers
     providers: dict[str, ProviderSettings] = {}
     models: dict[str, ModelSettings] = {}
     live: bool = False  # BACKSTOP_LIVE: a drill asks these models instead of the emulator

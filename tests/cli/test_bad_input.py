@@ -44,7 +44,9 @@ def test_what_is_not_built_yet_says_so(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("option", "more"), [(("--live",), {}), ((), {"BACKSTOP_LIVE": "true"})])
-def test_live_without_a_model_is_not_played_with_emulated_ones(tmp_path: Path, option: tuple[str, ...], more: dict[str, str]) -> None:
+def test_live_without_a_model_is_not_played_with_emulated_ones(
+    tmp_path: Path, option: tuple[str, ...], more: dict[str, str]
+) -> None:
     nothing = {"AWS_REGION": "", "AWS_DEFAULT_REGION": "", "BACKSTOP_MODELS_URL": ""}
     assert "--live needs a model that can be asked" in refused(tmp_path, "drill", *option, **nothing, **more)
 

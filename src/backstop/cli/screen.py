@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -106,8 +107,13 @@ class _Column:
         self.lights: dict[str, Mood] = {}
         self.rates: list[float | None] = []
         self.lines: deque[Line] = deque(maxlen=60)
+        self._turn = threading.Lock()  # the screen is drawn by a thread of its own
 
     def hear(self, note: Note) -> None:
+        with self._turn:
+            self._take(note)
+
+    def _take(self, note: Note) -> None:
         if note.line is None:
             self.rates.append(note.rate)
             return
@@ -117,6 +123,10 @@ class _Column:
             self.lights[note.line.stage] = note.line.light
 
     def draw(self, title: str, width: int, rows: int, console: Console) -> Panel:
+        with self._turn:
+            return self._drawn(title, width, rows, console)
+
+    def _drawn(self, title: str, width: int, rows: int, console: Console) -> Panel:
         inner = width - 4
         text = [row for line in self.lines for row in _wrapped(line, inner, console)][-rows:]
         text += [Text()] * (rows - len(text))

@@ -29,12 +29,20 @@ def summary_table(report: DrillReport, missed: Sequence[str]) -> RenderableType:
     verdict = Text("Backstop did what the scenario expects, and harmed nothing.", "green")
     if missed:
         verdict = Text("Not as expected: " + "; ".join(missed) + ".", "bold red")
-    return Group(table, verdict)
+    return Group(table, *_handoff(report.agents["backstop"]), verdict)
+
+
+def _handoff(agent: AgentReport) -> list[Text]:
+    """What a person is told to do next, to be copied; nothing if nobody is needed."""
+    if not agent.next_steps:
+        return []
+    return [Text("What Backstop hands to a person:", "bold yellow"), *(Text(f"  {step}") for step in agent.next_steps), Text()]
 
 
 def _outcome(agent: AgentReport) -> Text:
     said = agent.incidents[-1].outcome if agent.incidents else agent.outcome
-    word = f"{agent.outcome} (it said {said})" if agent.outcome == "failed" != said else agent.outcome
+    heard = "it crashed" if said == "crashed" else f"it said {said}"
+    word = f"{agent.outcome} ({heard})" if agent.outcome == "failed" != said else agent.outcome
     return Text(word, {"resolved": "bold green", "failed": "bold red"}.get(agent.outcome, "bold yellow"))
 
 

@@ -20,7 +20,6 @@ ACTION_ID = "backstop.dev/action-id"
 FRONT = "backstop.dev/front"
 
 
-
 def dig(value: Any, *path: str) -> Any:
     """The value at `path` of nested mappings, or None where there is none."""
     for key in path:

@@ -274,6 +274,10 @@ def prepare_record(record: Path) -> Path:
     """Makes the directory and sees that it can be written. Raises UsageError."""
     try:
         record.mkdir(parents=True, exist_ok=True)
+        if any(record.iterdir()):
+            raise UsageError(
+                f"the record directory {record} is not empty", unchanged="nothing was started", todo="name another with --record"
+            )
         with tempfile.TemporaryFile(dir=record):
             pass
     except OSError as error:

@@ -76,7 +76,7 @@ MODEL_SCRIPTS: Final[dict[str, ModelFault]] = {
     ),
     "looping-then-burning": ModelFault(
         {CHAIN[0]: [_injected("loop", vary=True)], CHAIN[1]: [_injected("burn", tokens=220_000)]},
-        guards={"max_lookups_per_incident": 2, "budget_incident_usd": 0.265},
+        guards={"max_lookups_per_incident": 2, "budget_incident_usd": 0.265, "evidence_log_lines": 5},
     ),
     "all-down": ModelFault(
         {CHAIN[0]: [_injected("http_503")], CHAIN[1]: [_injected("http_429", retry_after=30)], CHAIN[3]: [_injected("http_500")]},

@@ -93,6 +93,7 @@ class AgentReport(Entry):
     receipt: str | None
     incidents: tuple[IncidentEntry, ...]
     proposed: str | None  # what the hand-off says passed every gate and was left to a person
+    next_steps: tuple[str, ...]  # what the hand-off says to do next
     provider: ProviderEntry
 
 
@@ -133,6 +134,7 @@ def backstop_report(events: Sequence[Event], measured: Measured, record: Path) -
         receipt=str(record),
         incidents=_incidents(events),
         proposed=_proposed(bodies),
+        next_steps=_next_steps(bodies),
         **_measurements(measured),
     )
 
@@ -165,6 +167,7 @@ def naive_report(notes: Sequence[dict[str, Any]], measured: Measured) -> AgentRe
         cost_usd=_cost(calls),
         receipt=None,
         proposed=None,
+        next_steps=(),
         incidents=tuple(IncidentEntry(outcome=note.get("outcome", "crashed"), model_calls=1) for note in endings),
         **_measurements(measured),
     )
@@ -242,6 +245,11 @@ def _measurements(measured: Measured) -> dict[str, Any]:
         "seconds": round(measured.seconds, 2),
         "provider": measured.provider,
     }
+
+
+def _next_steps(bodies: Sequence[AnyBody]) -> tuple[str, ...]:
+    handoffs = [body.outcome.handoff for body in bodies if isinstance(body, Closed)]
+    return handoffs[-1].next_steps if handoffs and handoffs[-1] is not None else ()
 
 
 def _proposed(bodies: Sequence[AnyBody]) -> str | None:
