@@ -40,7 +40,7 @@ faults: .venv/.dev ## every fault of a model provider against four chains; write
 	@$(BIN)/python bench/fault_matrix.py $(ARGS)
 
 lock: ## pin requirements/*.in anew, with hashes, naming no index (needs uv)
-	@cd requirements && for set in run dev; do \
+	@cd requirements && for set in run dev litellm; do \
 	  uv pip compile --quiet --generate-hashes --no-header --python-version 3.11 --universal $$set.in -o $$set.txt; done
 
 clean: ## remove what the other commands made

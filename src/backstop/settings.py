@@ -193,6 +193,10 @@ def load_settings(overrides: dict[str, Any] | None = None) -> Settings:
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         name = ".".join(str(part) for part in first["loc"]) or "settings"
+        if first["type"] == "extra_forbidden" and len(first["loc"]) == 1:
+            near = difflib.get_close_matches(name, Settings.model_fields, n=1, cutoff=0.6)
+            todo = f"the nearest is {near[0]}" if near else "leave it out, or see docs/models.md"
+            raise ConfigError(f"there is no setting {name}", todo=todo) from error
         where = (
             f"correct {name} in {config_file() or CONFIG_FILE}, or BACKSTOP_{str(first['loc'][0]).upper() if first['loc'] else ''}"
         )

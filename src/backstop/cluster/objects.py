@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from backstop.records import ObjectRef, clean
+from backstop.records import ObjectRef
+from backstop.records import clean as clean  # noqa: PLC0414  part of this module, defined where records need it too
 
 Json = dict[str, Any]
 

@@ -22,7 +22,7 @@ from backstop.models.extraction import extract
 from backstop.models.hop import Hop
 from backstop.models.metering import Meter
 from backstop.models.outcomes import HopFailed
-from backstop.models.prompts import JUDGE_SYSTEM, JUDGEMENT_TOOL, judge_prompt
+from backstop.models.prompts import JUDGE_SYSTEM, JUDGEMENT_TOOL, judge_prompt, plain_schema
 from backstop.ports import Proposal
 from backstop.records import Check, Claim, Evidence, Fact, ModelCall, Record, Said, Verdict
 from backstop.settings import Settings
@@ -171,4 +171,5 @@ def _cited(claim: Claim, evidence: Evidence) -> tuple[tuple[Fact, ...], tuple[st
 
 @cache
 def _judgement_schema() -> dict[str, Any]:
-    return Judgement.model_json_schema()
+    schema: dict[str, Any] = plain_schema(Judgement.model_json_schema())
+    return schema

@@ -82,7 +82,18 @@ def diagnosis_prompt(evidence: Evidence, rejected: Sequence[str] = ()) -> str:
 @cache
 def _diagnosis_tool() -> Tool:
     text = "Hand in the diagnosis of this incident, with the one action to take."
-    return Tool(DIAGNOSIS_TOOL, text, Diagnosis.model_json_schema())
+    return Tool(DIAGNOSIS_TOOL, text, plain_schema(Diagnosis.model_json_schema()))
+
+
+def plain_schema(schema: Any, *, names: bool = False) -> Any:
+    """A JSON schema without what no model needs: titles, and keywords that some providers do not know."""
+    if isinstance(schema, dict):
+        return {
+            key: plain_schema(value, names=key in {"properties", "$defs"} and not names)
+            for key, value in schema.items()
+            if names or key not in {"title", "discriminator", "$schema"}
+        }
+    return [plain_schema(value) for value in schema] if isinstance(schema, list) else schema
 
 
 def diagnosis_question(
@@ -95,7 +106,7 @@ def diagnosis_question(
         system=DIAGNOSIS_SYSTEM + (LOOKUPS_SYSTEM if offered else ""),
         user=diagnosis_prompt(evidence, rejected),
         tool=_diagnosis_tool(),
-        lookups=tuple(Tool(tool.name, tool.description, dict(tool.parameters)) for tool in offered),
+        lookups=tuple(Tool(tool.name, tool.description, plain_schema(dict(tool.parameters))) for tool in offered),
         max_output_tokens=max_output_tokens,
     )
 

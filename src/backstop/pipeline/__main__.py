@@ -7,6 +7,7 @@ after the other, so that no two of them can act at once. What cannot be used end
 from __future__ import annotations
 
 import asyncio
+import gc
 import sys
 from contextlib import AsyncExitStack
 
@@ -52,6 +53,8 @@ async def serve(config: AgentConfig) -> None:
         models = build_models(settings, clock, feed, Stores(spend=FileSpend(config.state / "spend.json")))
         stack.push_async_callback(models.aclose)
         models.warm()
+        gc.collect()
+        gc.freeze()  # what was imported stays: a full collection of it would be felt in the middle of an incident
         await client.warm(ReadLimits.concurrency)
         tools = Tools(
             cluster=ClusterReads(client, clock, ReadLimits(log_lines=settings.evidence_log_lines)),

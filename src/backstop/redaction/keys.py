@@ -27,7 +27,7 @@ class Holds(Enum):
 
 _WORD: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+|[^\W\d_]+")
 _QUALIFIERS: Final = words(
-    "value val str string text plain plaintext cleartext raw b64 base64 encoded encrypted hash hashed old new current "
+    "value val str string text plain plaintext cleartext raw b base encoded encrypted hash hashed old new current "
     "previous prev confirmation confirm repeat default prod production staging stage dev test live secondary main base data "
     "env ro rw backup"
 )

@@ -7,45 +7,17 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from backstop.redaction.hits import Hit
+from backstop.redaction.hits import Hit, words
 
+_SHORT_KEYS: Final = tuple(f"{key}{after}" for key in ("sig", "pw", "pat") for after in "=:\"' \\%]_")
 KEY_HINTS: Final = (
-    *(
-        "pass",
-        "pwd",
-        "secret",
-        "token",
-        "key",
-        "cred",
-        "auth",
-        "cookie",
-        "session",
-        "signature",
-        "sig=",
-        "sig:",
-        'sig"',
-        "hmac",
-        "bearer",
+    *sorted(
+        words(
+            "pass pwd secret token key cred auth cookie session sessid signature hmac bearer psk otp cvv cvc jwt csrf xsrf "
+            "mnemonic pepper encrypt"
+        )
     ),
-    *(
-        "psk",
-        "otp",
-        "cvv",
-        "cvc",
-        "jwt",
-        "csrf",
-        "xsrf",
-        "mnemonic",
-        "pepper",
-        "pw=",
-        "pw:",
-        'pw"',
-        "pw ",
-        "encrypt",
-        "pat=",
-        "pat:",
-        'pat"',
-    ),
+    *_SHORT_KEYS,
 )
 """Every key that holds a secret has one of these in it, in small letters."""
 

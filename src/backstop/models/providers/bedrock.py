@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError
+from botocore.exceptions import BotoCoreError, ConnectionClosedError
 from pydantic_ai.models import Model
 from pydantic_ai.models.bedrock import BedrockConverseModel
 from pydantic_ai.providers.bedrock import BedrockProvider
@@ -22,7 +22,7 @@ from backstop.models.providers import Endpoint
 from backstop.models.providers.wire import Wire, keep_headers
 
 _CONNECTIONS: Final = 50
-_AFTER: Final = "after-call.bedrock-runtime"
+_AFTER: Final = "after-call.bedrock-runtime.Converse"
 
 
 def bedrock_model(spec: ModelSpec, endpoint: Endpoint, wire: Wire) -> Model:
@@ -45,3 +45,6 @@ def bedrock_model(spec: ModelSpec, endpoint: Endpoint, wire: Wire) -> Model:
 
 def _after_call(http_response: Any, **_: Any) -> None:
     keep_headers(http_response.headers)
+    announced = http_response.headers.get("content-length")
+    if announced is not None and len(http_response.content) < int(announced):  # cut off, which botocore does not look at
+        raise ConnectionClosedError(endpoint_url=http_response.url)

@@ -31,6 +31,7 @@ def openai_model(spec: ModelSpec, endpoint: Endpoint, wire: Wire) -> Model:
         profile=OpenAIModelProfile(
             thinking_tags=("\x00", "\x00"),
             openai_supports_strict_tool_definition=False,
+            json_schema_transformer=None,  # it would walk and copy every schema at every call; `plain_schema` did it once
             openai_chat_streaming_requires_finish_reason=True,  # or a stream that was cut counts as one that ended
             openai_chat_supports_max_completion_tokens=own,  # the others know `max_tokens`
         ),
