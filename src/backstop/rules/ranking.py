@@ -127,6 +127,8 @@ def _doubts(scene: Scene, suspect: Suspect, suspects: Sequence[Suspect]) -> tupl
         (bool(rivals), f"There is also something wrong with {_keys([s.workload for s in rivals])}."),
         *((True, f"Besides, {o.ref.key} {o.recency.value}.") for o in others if o.recency is not Recency.OLD),
         *((True, f"Not enough is known of {o.ref.key}.") for o in others if o.state is None or o.odd),
+        *((True, f"{o.ref.key} is not steady either.") for o in others if Trouble.UNSTEADY in troubles_of(o)),
+        (not workload.is_target and (workload.serving or workload.whole), "It has all its replicas, whatever they went through."),
         (not workload.is_target and not harmed, "The alert's target itself shows no harm."),
         (scene.loose_ends, "It depends on something that the evidence has not seen."),
         *_doubts_of_itself(suspect),
