@@ -88,8 +88,12 @@ def _tools(line: str) -> Iterator[Hit]:
 
 
 def _after(pattern: re.Pattern[str], line: str) -> Iterator[Hit]:
-    for found in pattern.finditer(line):
-        yield from _value(line, found.end())
+    at = 0
+    while found := pattern.search(line, at):
+        at = found.end()
+        for hit in _value(line, at):
+            yield hit
+            at = hit.end  # what stands within a value is part of it, and reading it again would take the square of the time
 
 
 def _literals(line: str) -> Iterator[Hit]:
