@@ -15,6 +15,7 @@ from tests.sandbox.cluster_process import ClusterProcess, cluster_process, is_re
 
 SIGNS = {
     "bad-release": "500 internal error",
+    "verbose-release": "500 internal error",
     "bad-image": "ImagePullBackOff",
     "crash-loop": "CrashLoopBackOff",
     "oom": "OOMKilled",
