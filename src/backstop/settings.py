@@ -23,6 +23,8 @@ from backstop.errors import ConfigError
 Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1, le=100_000)]
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+VariableName = Annotated[str, Field(pattern=r"^[A-Z_][A-Z0-9_]{0,63}$")]
+"""Of the environment, in capitals: a key that somebody wrote here by mistake would be shown as the name of a variable."""
 Usd = Annotated[float, Field(ge=0, le=1_000_000, allow_inf_nan=False)]
 
 CONFIG_FILE: Final = "backstop.toml"
@@ -49,7 +51,7 @@ class ProviderSettings(_Table):
 
     kind: Literal["openai", "anthropic", "bedrock"]  # whose wire it speaks
     url: str | None = None  # None: the vendor's own
-    api_key_env: str | None = None  # the variable that holds the key; none for a server that wants no key
+    api_key_env: VariableName | None = None  # the variable that holds the key; none for a server that wants no key
     api_key: SecretStr | None = None  # or the key itself, where no variable can be
     region: str | None = None  # of Bedrock; AWS_REGION without it
     instance_role: bool = False  # Bedrock: take the credentials of the machine, which costs a request to its metadata service

@@ -177,13 +177,20 @@ def test_no_secret_is_printed_wherever_it_was_written(desk: Desk, arguments: tup
     desk.configure(
         'models_url = "https://user:hunter-in-url@host/v1?key=hunter-in-query"\n'
         'model_chain = ["nova-pro", "y:gpt-4.1", "z:gpt-4.1"]\n'
-        '[providers.y]\nkind = "openai"\nurl = "https://host"\napi_key_env = "sk-proj-keyitself123456"\n'
+        '[providers.y]\nkind = "openai"\nurl = "https://host"\napi_key_env = "OPENAI_API_KEY"\n'
         '[providers.z]\nkind = "openai"\nurl = "https://host"\napi_key = "key-in-file-0123456789"\n'
     )
     ended = desk.doctor(*arguments, **SECRETS)
     assert "z:gpt-4.1" in ended.stdout
-    written = [*SECRETS.values(), "hunter-in-url", "hunter-in-query", "sk-proj-keyitself123456", "key-in-file-0123456789"]
+    written = [*SECRETS.values(), "hunter-in-url", "hunter-in-query", "key-in-file-0123456789"]
     assert [secret for secret in written if secret in ended.stdout + ended.stderr] == []
+
+
+def test_a_key_in_place_of_a_variable_s_name_is_refused_and_not_repeated(desk: Desk) -> None:
+    desk.configure('[providers.y]\nkind = "openai"\nurl = "https://host"\napi_key_env = "sk-proj-keyitself123456"\n')
+    sentence = desk.refused()
+    assert "api_key_env" in sentence
+    assert "keyitself" not in sentence
 
 
 def test_no_secret_is_in_the_sentence_about_a_url(desk: Desk) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
@@ -132,7 +133,8 @@ def _aws_credentials() -> bool:
 def checked_url(url: str, where: str) -> str:
     """The URL as it is. Raises `ConfigError` if nothing can be asked there."""
     if _scheme(url) not in {"http", "https"} or not _host(url):
-        raise ConfigError(f"{url} is not an http or https URL", todo=f"correct {where}")
+        shown = re.sub(r"//[^/@]*@", "//…@", url).partition("?")[0]  # what stands before @ or behind ? may be a key
+        raise ConfigError(f"{shown} is not an http or https URL", todo=f"correct {where}")
     return url
 
 
