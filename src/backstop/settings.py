@@ -13,9 +13,9 @@ import difflib
 import os
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
 from backstop.errors import ConfigError
@@ -68,6 +68,12 @@ class ModelSettings(_Table):
     tokens_per_minute: Annotated[int, Field(ge=0, le=1_000_000_000)] | None = None
     deadline_seconds: Seconds | None = None  # hop_deadline_seconds without it
     budget_day_usd: Usd | None = None
+
+    @model_validator(mode="after")
+    def _both_prices_or_none(self) -> Self:
+        if (self.usd_per_million_input is None) != (self.usd_per_million_output is None):
+            raise ValueError("give both prices, of input and of output, or neither")
+        return self
 
 
 class Settings(BaseSettings):

@@ -51,7 +51,7 @@ def test_a_misspelt_variable_is_told_with_the_nearest_setting(desk: Desk) -> Non
 
 
 def test_a_table_about_no_model_is_told_with_the_nearest_model(desk: Desk) -> None:
-    desk.configure('[models."claude-sonet-4-5"]\nusd_per_million_input = 1\n')
+    desk.configure('[models."claude-sonet-4-5"]\nfamily = "anthropic"\n')
     (problem,) = desk.report(code=1).problems
     assert problem == '[models."claude-sonet-4-5"] is about no model of the chain and no judge; the nearest is claude-sonnet-4-5'
 
@@ -63,6 +63,7 @@ UNUSABLE = {
     "an unknown key": ('model_chian = ["nova-pro"]', "model_chian"),
     "a kind of provider that is none": ('[providers.x]\nkind = "opnai"', "'openai', 'anthropic' or 'bedrock'"),
     "a URL of another scheme": ('models_url = "ftp://host/v1"', "ftp://host/v1 is not an http or https URL"),
+    "half a price": ('[models."x:mine"]\nusd_per_million_input = 1', "both prices"),
     "a port that is none": ('models_url = "http://host:port/v1"', "models_url"),
     "a provider without URL and key": ('model_chain = ["x:y"]\n[providers.x]\nkind = "openai"', "set providers.x.url"),
 }
@@ -93,7 +94,7 @@ def test_a_key_that_nobody_uses_is_told_of(desk: Desk) -> None:
 
 def test_a_model_whose_price_is_missing_is_not_asked(desk: Desk) -> None:
     toml = 'model_chain = ["x:mine"]\njudge_models = ["x:small"]\n[providers.x]\nkind = "openai"\nurl = "http://127.0.0.1:1/v1"\n'
-    desk.configure(toml + '[models."x:mine"]\nusd_per_million_input = 1\n')
+    desk.configure(toml + '[models."x:mine"]\nfamily = "mine"\n')
     report = desk.report(code=1)
     assert [entry.why_not for entry in report.models.proposers] == ["price unknown"]
     assert 'set usd_per_million_input and usd_per_million_output under [models."x:mine"]' in report.problems[0]

@@ -10,7 +10,7 @@ import pytest
 from backstop.clock import SystemClock
 from backstop.errors import ConfigError
 from backstop.models import build_models, diagnosis_question, open_hop
-from backstop.models.catalog import model_spec, strangers
+from backstop.models.catalog import Price, model_spec, strangers
 from backstop.ports import ModelPort
 from backstop.records import Evidence
 from backstop.settings import ModelSettings, load_settings
@@ -72,3 +72,15 @@ def test_prices_and_families() -> None:
 def test_an_endpoint_that_cannot_be_is_one_sentence(url: str | None) -> None:
     with pytest.raises(ConfigError, match="BACKSTOP_MODELS_URL"):
         build_models(load_settings({"models_url": url}), SystemClock(), lambda _call: None)
+
+
+def test_what_the_table_has_at_nothing_is_unknown_and_what_the_settings_say_is_free_is_free() -> None:
+    gap = Price(ref="devstral-small:free")
+    free = Price(usd_per_million=(0.0, 0.0))
+    assert gap.usd(1000, 100) is None
+    assert free.usd(1000, 100) == 0.0
+
+
+def test_half_a_price_is_refused() -> None:
+    with pytest.raises(ConfigError, match="both prices"):
+        load_settings({"models": {"house": {"usd_per_million_input": 1.0}}})

@@ -28,15 +28,21 @@ def words(value: Any) -> str:
     return str(value.model_dump_json()) if hasattr(value, "model_dump_json") else str(value)
 
 
-async def test_no_secret_of_a_log_gets_past_the_boundary(shop: Shop) -> None:
+def watched(shop: Shop) -> list[Evidence]:
+    """What the model is shown, question by question. It answers rightly."""
     seen: list[Evidence] = []
 
     def watching(evidence: Evidence) -> Diagnosis:
         seen.append(evidence)
         return right(evidence)
 
-    shop.cluster.log_lines["checkout"] = LINES
     shop.script(watching)
+    return seen
+
+
+async def test_no_secret_of_a_log_gets_past_the_boundary(shop: Shop) -> None:
+    shop.cluster.log_lines["checkout"] = LINES
+    seen = watched(shop)
     outcome = await shop.incident()
     assert outcome.kind is OutcomeKind.RESOLVED
     for where in (words(seen[0]), shop.record.read_text(), words(outcome)):
@@ -220,14 +226,8 @@ async def test_a_model_s_words_cannot_break_the_record_or_the_screen(shop: Shop,
 
 
 async def test_a_known_secret_goes_from_the_alert_too(shop: Shop) -> None:
-    seen: list[Evidence] = []
-
-    def watching(evidence: Evidence) -> Diagnosis:
-        seen.append(evidence)
-        return right(evidence)
-
     shop.cluster.log_lines["checkout"] = LINES
-    shop.script(watching)
+    seen = watched(shop)
     alert = shop.alert().model_copy(update={"summary": f"login with {PASSWORD} fails"})
     with EventLog(shop.record, shop.clock) as log:
         await Incident(shop.tools(log), alert).run()

@@ -43,7 +43,6 @@ class Reply:
     Nothing is read into it yet."""
 
     contents: tuple[str, ...]
-    channel: Literal["tool", "text"]
     lookups: tuple[ToolCall, ...] = ()
     raw: ModelResponse | None = None  # as the SDK has it, to be shown to the model again
     raw_bytes: int = 0  # of all that it holds: what showing it again adds to a question
@@ -106,14 +105,13 @@ class Attempt:
     input_tokens: int = 0
     output_tokens: int = 0
     reply_sha256: str | None = None
-    retry_after: float | None = None
     begun: bool = False  # a reply had begun when it failed, so it may be billed whatever it failed with
     cost_usd: float | None = None  # None: unknown, which is never zero
     cost_is_estimate: bool = False
     headers: dict[str, str] = field(default_factory=dict)
 
     def failed(self, failure: HopFailed) -> None:
-        self.outcome, self.detail, self.retry_after = failure.outcome, failure.detail, failure.retry_after
+        self.outcome, self.detail = failure.outcome, failure.detail
         self.begun = self.begun or failure.begun
 
     def call(self) -> ModelCall:

@@ -38,7 +38,8 @@ class Price:
     ref: str | None = None
 
     def usd(self, input_tokens: int, output_tokens: int) -> float | None:
-        """The price of a call, None if it is not known. The table is genai-prices'; a long prompt may cost more a token."""
+        """The price of a call, None if it is not known. The table is genai-prices'; a long prompt may cost more a token. What the
+        table has at 0 is a gap in it: that a model costs nothing is for the settings to say."""
         if self.usd_per_million is not None:
             return (input_tokens * self.usd_per_million[0] + output_tokens * self.usd_per_million[1]) / 1e6
         if self.ref is None:
@@ -47,9 +48,10 @@ class Price:
 
         usage = Usage(input_tokens=input_tokens, output_tokens=output_tokens)
         try:
-            return float(calc_price(usage, self.ref, provider_id=self.provider).total_price)
+            price = float(calc_price(usage, self.ref, provider_id=self.provider).total_price)
         except LookupError:
             return None
+        return price if price > 0 or not (input_tokens or output_tokens) else None
 
 
 @dataclass(frozen=True)

@@ -252,11 +252,11 @@ def _reply(response: ModelResponse, question: Question) -> Reply:
     if answers and lookups:
         raise HopFailed("ambiguous", "the model answers and asks at the same time")
     if calls:
-        return Reply(answers, "tool", lookups, response, _bytes(response))
+        return Reply(answers, lookups, response, _bytes(response))
     text = "".join(part.content for part in response.parts if isinstance(part, TextPart))
     if not text.strip():
         raise HopFailed("empty", "the reply says nothing")
-    return Reply((text,), "text")
+    return Reply((text,))
 
 
 def _tokens(count: int) -> int:
