@@ -68,6 +68,9 @@ MERGE_KEYS = {
     "autoscaling.v2.HorizontalPodAutoscalerStatus": {"conditions": "type"},
     "policy.v1.PodDisruptionBudgetSpec": {"selector": ",replace"},
     "policy.v1.PodDisruptionBudgetStatus": {"conditions": "type"},
+    "admissionregistration.v1.ValidatingAdmissionPolicySpec": {"matchConditions": "name", "variables": "name"},
+    "admissionregistration.v1.ValidatingWebhook": {"matchConditions": "name"},
+    "admissionregistration.v1.ValidatingWebhookConfiguration": {"webhooks": "name"},
 }
 EXTRA_ROOTS = (
     "autoscaling.v1.Scale",
@@ -185,13 +188,19 @@ def added_type(annotation: str, name: str, package: str) -> str:
     return inner.replace("_", ".", 1) if "." in inner else f"{package}.{inner}"
 
 
+def json_name(wired: str, modern: dict[str, Any]) -> str:
+    """A field as JSON spells it: a few Go fields kept their capital in the descriptors."""
+    spelled = wired[:1].lower() + wired[1:]
+    return spelled if wired not in modern and spelled in modern else wired
+
+
 def describe(name: str, known: dict[str, dict[str, tuple[int, str]]]) -> dict[str, list[Any]]:
     """`{json name: [number, type, flags]}`; `!` marks required, `~` inlined, `merge=KEY` the strategy of a strategic merge."""
     modern = model(name)
     package = name.rpartition(".")[0]
     out: dict[str, list[Any]] = {}
-    for field, (number, kind) in known.get(name, {}).items():
-        flags = []
+    for wired, (number, kind) in known.get(name, {}).items():
+        field, flags = json_name(wired, modern), []
         if modern and field not in modern and kind in known:
             flags.append("~")
         elif modern.get(field, ("", False))[1]:
@@ -199,7 +208,7 @@ def describe(name: str, known: dict[str, dict[str, tuple[int, str]]]) -> dict[st
         if merge := MERGE_KEYS.get(name, {}).get(field):
             flags.append(f"merge={merge}")
         out[field] = [number, kind, *flags]
-    inlined = {f for _, kind, *flags in out.values() if "~" in flags for f in known[kind]}
+    inlined = {f for _, kind, *flags in out.values() if "~" in flags for f in {**known[kind], **model(kind)}}
     for field, (annotation, required) in modern.items():
         if field not in out and field not in inlined and field not in ("apiVersion", "kind"):
             out[field] = [0, added_type(annotation, field, package), *(["!"] if required else [])]

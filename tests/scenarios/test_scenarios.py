@@ -8,7 +8,7 @@ from typing import Any
 
 from backstop.events import read_events
 from backstop.models.catalog import model_spec
-from backstop.sandbox.workload import LEAKED
+from backstop.sandbox.images import LEAKED
 from backstop.scenarios.audit import read_audit
 from tests.scenarios.play import play
 

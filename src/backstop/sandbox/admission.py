@@ -9,7 +9,8 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING
 
-from backstop.sandbox import quota
+from backstop.sandbox import quota, webhooks
+from backstop.sandbox.admission_request import AdmissionRequest
 from backstop.sandbox.resources import NAMESPACES, PODS, SERVICEACCOUNTS, SERVICES, Resource
 from backstop.sandbox.status import Cause, bad_value, forbidden, invalid, not_found
 from backstop.sandbox.store import Object
@@ -103,6 +104,11 @@ def _tolerations(spec: Object) -> None:
         if not any(t.get("key") in (key, None, "") and t.get("effect") in ("NoExecute", None, "") for t in kept):
             kept.append({"key": key, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 300})
     spec["tolerations"] = kept
+
+
+def validate(registry: Registry, request: AdmissionRequest) -> None:
+    """Asks the webhooks about a write that is valid. Raises what refuses it."""
+    webhooks.check(registry, request)
 
 
 def on_valid(registry: Registry, resource: Resource, obj: Object) -> None:

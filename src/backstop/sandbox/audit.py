@@ -32,6 +32,8 @@ class Entry:
     code: int = 0
     status: Mapping[str, Any] = field(default_factory=dict)
     """The Status body of a refusal."""
+    annotations: dict[str, str] = field(default_factory=dict)
+    """What admission has to say."""
 
 
 class AuditLog:
@@ -82,7 +84,7 @@ class AuditLog:
         event["requestReceivedTimestamp"] = entry.received
         event["stageTimestamp"] = self.now()
         if entry.decision is not None:
-            event["annotations"] = {
+            event["annotations"] = entry.annotations | {
                 "authorization.k8s.io/decision": "allow" if entry.decision.allowed else "forbid",
                 "authorization.k8s.io/reason": entry.decision.reason,
             }

@@ -21,6 +21,7 @@ from backstop.clock import Clock, SystemClock
 from backstop.sandbox import bootstrap, certs, escalation, fleet, resources
 from backstop.sandbox.access import Authenticator
 from backstop.sandbox.audit import AuditLog
+from backstop.sandbox.callers import component, controller
 from backstop.sandbox.controllers.budgets import DisruptionBudgets, QuotaStatus
 from backstop.sandbox.controllers.deployment import DeploymentController
 from backstop.sandbox.controllers.endpoints import EndpointSliceController
@@ -31,7 +32,7 @@ from backstop.sandbox.controllers.work import WorkQueue
 from backstop.sandbox.discovery import Documents
 from backstop.sandbox.gc import GarbageCollector
 from backstop.sandbox.http_ports import Ports
-from backstop.sandbox.kubelet import Kubelet
+from backstop.sandbox.kubelet import NODE, Kubelet
 from backstop.sandbox.lifecycle import NamespaceLifecycle
 from backstop.sandbox.rbac import Authorizer
 from backstop.sandbox.registry import Registry
@@ -92,11 +93,12 @@ class EmbeddedCluster:
         ca_pem = certificates.ca.read_bytes()
         self._runtime.start()
         self._router = ServiceRouter(self.registry, self._address)
-        self._kubelet = Kubelet(self.registry, self._runtime, self.clock, self._router.proxy_url, self._errors)
-        GarbageCollector(self.registry)
-        QuotaStatus(self.registry)
-        DisruptionBudgets(self.registry)
-        NamespaceLifecycle(self.registry, ca_pem.decode())
+        node = self.registry.acting(component(f"system:node:{NODE}", "system:nodes"))
+        self._kubelet = Kubelet(node, self._runtime, self.clock, self._router.proxy_url, self._errors)
+        GarbageCollector(self.registry.acting(controller("generic-garbage-collector")))
+        QuotaStatus(self.registry.acting(controller("resourcequota-controller")))
+        DisruptionBudgets(self.registry.acting(controller("disruption-controller")))
+        NamespaceLifecycle(self.registry.acting(controller("namespace-controller")), ca_pem.decode())
         self._control()
         authenticator = Authenticator(Signer(self.clock.now), partial(self.registry.store.get, resources.SERVICEACCOUNTS))
         authorizer = Authorizer(self.registry)
@@ -146,10 +148,12 @@ class EmbeddedCluster:
     def _control(self) -> None:
         """Starts the control loops, and tells them of every change."""
         registry = self.registry
-        deployments = DeploymentController(registry, Recorder(registry, "deployment-controller"))
-        replicasets = ReplicaSetController(registry, Recorder(registry, "replicaset-controller"))
-        slices = EndpointSliceController(registry)
-        scheduler = Scheduler(registry, Recorder(registry, "default-scheduler"))
+        acting = [registry.acting(controller(f"{name}-controller")) for name in ("deployment", "replicaset", "endpointslice")]
+        deployments = DeploymentController(acting[0], Recorder(acting[0], "deployment-controller"))
+        replicasets = ReplicaSetController(acting[1], Recorder(acting[1], "replicaset-controller"))
+        slices = EndpointSliceController(acting[2])
+        scheduling = registry.acting(component("system:kube-scheduler"))
+        scheduler = Scheduler(scheduling, Recorder(scheduling, "default-scheduler"))
         loops = [
             (WorkQueue(name, loop.reconcile, self._errors), loop.watch)
             for name, loop in (

@@ -9,6 +9,7 @@ from typing import Any
 from backstop.sandbox.resources import Resource
 from backstop.sandbox.store import Object
 
+ADMISSION = "admissionregistration.k8s.io"
 RBAC = "rbac.authorization.k8s.io"
 
 
@@ -183,6 +184,39 @@ def _event(obj: Object) -> None:
         obj.setdefault(name, value)
 
 
+def _match_resources(wanted: Object) -> None:
+    wanted.setdefault("matchPolicy", "Equivalent")
+    for selector in ("namespaceSelector", "objectSelector"):
+        wanted.setdefault(selector, {})
+    for rules in ("resourceRules", "excludeResourceRules"):
+        for rule in wanted.get(rules) or ():
+            rule.setdefault("scope", "*")
+
+
+def _admission_policy(obj: Object) -> None:
+    spec = obj.setdefault("spec", {})
+    spec.setdefault("failurePolicy", "Fail")
+    if (constraints := spec.get("matchConstraints")) is not None:
+        _match_resources(constraints)
+    obj.setdefault("status", {})
+
+
+def _admission_binding(obj: Object) -> None:
+    if (wanted := (obj.get("spec") or {}).get("matchResources")) is not None:
+        _match_resources(wanted)
+
+
+def _webhooks(obj: Object) -> None:
+    for webhook in obj.get("webhooks") or ():
+        webhook.setdefault("failurePolicy", "Fail")
+        webhook.setdefault("timeoutSeconds", 10)
+        _match_resources(webhook)
+        for rule in webhook.get("rules") or ():
+            rule.setdefault("scope", "*")
+        if service := (webhook.get("clientConfig") or {}).get("service"):
+            service.setdefault("port", 443)
+
+
 def _role(obj: Object) -> None:
     obj.setdefault("rules", None)
 
@@ -201,4 +235,7 @@ FILLERS: dict[str, Callable[[Object], None]] = {
     f"clusterroles.{RBAC}": _role,
     f"rolebindings.{RBAC}": _binding,
     f"clusterrolebindings.{RBAC}": _binding,
+    f"validatingadmissionpolicies.{ADMISSION}": _admission_policy,
+    f"validatingadmissionpolicybindings.{ADMISSION}": _admission_binding,
+    f"validatingwebhookconfigurations.{ADMISSION}": _webhooks,
 }

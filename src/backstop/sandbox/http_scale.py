@@ -1,4 +1,4 @@
-"""The `scale` subresource: how many replicas a workload is to have, seen as an autoscaling/v1 Scale."""
+"""The `scale` subresource of workloads."""
 
 from __future__ import annotations
 
@@ -10,43 +10,9 @@ from backstop.sandbox.http_body import patched, read_object
 from backstop.sandbox.http_writes import Call, check_name
 from backstop.sandbox.registry import Registry
 from backstop.sandbox.resources import Resource
+from backstop.sandbox.scale import API_VERSION, scale_of
 from backstop.sandbox.status import bad_value, invalid
 from backstop.sandbox.store import Object
-
-API_VERSION = "autoscaling/v1"
-COPIED = ("name", "namespace", "uid", "resourceVersion", "creationTimestamp")
-
-
-def scale_of(workload: Object) -> Object:
-    """The Scale of a Deployment or ReplicaSet. 0 replicas are left out of `spec`, as the real server does."""
-    spec = workload["spec"]
-    replicas = spec.get("replicas", 1)
-    return {
-        "kind": "Scale",
-        "apiVersion": API_VERSION,
-        "metadata": {key: workload["metadata"][key] for key in COPIED if key in workload["metadata"]},
-        "spec": {"replicas": replicas} if replicas else {},
-        "status": {
-            "replicas": (workload.get("status") or {}).get("replicas", 0),
-            "selector": selector_text(spec.get("selector") or {}),
-        },
-    }
-
-
-def selector_text(selector: Object) -> str:
-    """A LabelSelector as `kubectl -l` takes it."""
-    parts = [f"{key}={value}" for key, value in (selector.get("matchLabels") or {}).items()]
-    for rule in selector.get("matchExpressions") or ():
-        values = ",".join(sorted(rule.get("values") or ()))
-        parts.append(
-            {
-                "In": f"{rule['key']} in ({values})",
-                "NotIn": f"{rule['key']} notin ({values})",
-                "Exists": rule["key"],
-                "DoesNotExist": f"!{rule['key']}",
-            }[rule["operator"]]
-        )
-    return ",".join(sorted(parts))
 
 
 class Scales:
@@ -69,11 +35,13 @@ class Scales:
             scale, complaints = patched(call.body, before, strictness=strictness)
         else:
             scale, complaints = read_object(call.body, resource, strictness=strictness, kind="Scale", api_version=API_VERSION)
-        call.warnings += complaints
+        call.caller.warnings.extend(complaints)
         check_name(scale, asked)
-        return plain(self._store(resource, workload, scale, dry_run=dry_run), call.shape)
+        registry = self._registry.acting(call.caller)
+        return plain(self._store(registry, resource, workload, scale, dry_run=dry_run), call.shape)
 
-    def _store(self, resource: Resource, workload: Object, scale: Object, *, dry_run: bool) -> Object:
+    @staticmethod
+    def _store(registry: Registry, resource: Resource, workload: Object, scale: Object, *, dry_run: bool) -> Object:
         meta: dict[str, Any] = scale["metadata"]
         replicas = (scale.get("spec") or {}).get("replicas", 0)
         if replicas < 0:
@@ -84,4 +52,5 @@ class Scales:
             if meta.get(key):
                 workload["metadata"][key] = meta[key]
         where = workload["metadata"].get("namespace", ""), workload["metadata"]["name"]
-        return scale_of(self._registry.update(resource, *where, workload, dry_run=dry_run))
+        made = registry.update(resource, *where, workload, subresource="scale", dry_run=dry_run)
+        return scale_of(made)

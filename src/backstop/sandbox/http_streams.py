@@ -7,6 +7,8 @@ from collections.abc import Mapping
 
 from aiohttp import web
 
+from backstop.sandbox.admission_request import CONNECT
+from backstop.sandbox.callers import Caller
 from backstop.sandbox.http_answer import Presenter, Shape
 from backstop.sandbox.http_ports import Logs, Router
 from backstop.sandbox.http_request import Asked
@@ -82,9 +84,12 @@ class Streams:
             pass
         return response
 
-    async def proxy(self, request: web.BaseRequest, resource: Resource, asked: Asked) -> web.StreamResponse:
-        """Whatever the service or pod answers. Raises 404, 405, 503."""
-        if resource.subresource("proxy") is None:
+    async def proxy(self, request: web.BaseRequest, resource: Resource, asked: Asked, caller: Caller) -> web.StreamResponse:
+        """Whatever the service or pod answers. Raises 404, 405, 503, and what admission says of the connection."""
+        declared = resource.subresource("proxy")
+        if declared is None:
             raise method_not_allowed()
+        options = {"kind": declared.kind, "apiVersion": "v1", "path": f"/{asked.rest.lstrip('/')}"}
+        self._registry.acting(caller).admit(CONNECT, resource, asked.namespace, asked.name, options, subresource="proxy")
         query = f"?{request.query_string}" if request.query_string else ""
         return await self._router.proxy(resource, asked.namespace, asked.name, asked.rest + query, request)

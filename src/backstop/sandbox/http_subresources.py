@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from backstop.sandbox import eviction
+from backstop.sandbox.admission_request import CREATE
 from backstop.sandbox.http_answer import Answer, Presenter, plain
 from backstop.sandbox.http_body import read_object
 from backstop.sandbox.http_ports import Reviews
@@ -13,7 +14,7 @@ from backstop.sandbox.http_reads import Reads
 from backstop.sandbox.http_scale import Scales
 from backstop.sandbox.http_writes import Call, DeleteOptions, Writes, check_name
 from backstop.sandbox.registry import Registry
-from backstop.sandbox.resources import NAMESPACES, PODS, Resource
+from backstop.sandbox.resources import NAMESPACES, PODS, SERVICEACCOUNTS, Resource
 from backstop.sandbox.status import bad_request, conflict, method_not_allowed, not_found
 from backstop.sandbox.store import Object
 
@@ -57,6 +58,7 @@ class Subresources:
 
     def _token(self, _resource: Resource, call: Call) -> Answer:
         obj = self._body(call, "TokenRequest", "authentication.k8s.io/v1")
+        self._admit(SERVICEACCOUNTS, call, obj, dry_run=False)
         return plain(self._reviews.issue_token(call.asked.namespace, call.asked.name, obj), call.shape, 201)
 
     def _evict(self, resource: Resource, call: Call) -> Answer:
@@ -70,19 +72,28 @@ class Subresources:
             raise not_found(resource, asked.name)
         how = DeleteOptions.read(wanted.get("deleteOptions") or {})
         dry_run = how.dry_run or call.dry_run("CreateOptions")
+        self._admit(resource, call, wanted, dry_run=dry_run)
         eviction.check(self._registry, pod, dry_run=dry_run)
         self._registry.delete(
-            PODS, asked.namespace, asked.name, grace_seconds=how.grace_seconds, preconditions=how.preconditions, dry_run=dry_run
+            PODS,
+            asked.namespace,
+            asked.name,
+            grace_seconds=how.grace_seconds,
+            preconditions=how.preconditions,
+            dry_run=dry_run,
+            admitted=True,
         )
         return plain(CREATED, call.shape, 201)
 
     def _bind(self, resource: Resource, call: Call) -> Answer:
         asked = call.asked
-        node = (self._body(call, "Binding", "v1").get("target") or {}).get("name", "")
+        wanted = self._body(call, "Binding", "v1")
+        node = (wanted.get("target") or {}).get("name", "")
         dry_run = call.dry_run("CreateOptions")
         pod = self._registry.view(PODS, asked.namespace, asked.name)
         if assigned := pod["spec"].get("nodeName"):
             raise conflict(resource, asked.name, f"pod {asked.name} is already assigned to node {assigned!r}".replace("'", '"'))
+        self._admit(resource, call, wanted, dry_run=dry_run)
 
         def assign(obj: Object) -> None:
             obj["spec"]["nodeName"] = node
@@ -99,10 +110,18 @@ class Subresources:
         dry_run = call.dry_run("UpdateOptions")
         obj = self._body(call, "Namespace", "v1")
         check_name(obj, asked)
-        made = self._registry.update(NAMESPACES, "", asked.name, obj, subresource="finalize", dry_run=dry_run)
+        registry = self._registry.acting(call.caller)
+        made = registry.update(NAMESPACES, "", asked.name, obj, subresource="finalize", dry_run=dry_run)
         return self._presenter.one(NAMESPACES, made, call.shape, call.query)
+
+    def _admit(self, resource: Resource, call: Call, obj: Object, *, dry_run: bool) -> None:
+        """A subresource that is created is its own kind of write to admission."""
+        asked = call.asked
+        self._registry.acting(call.caller).admit(
+            CREATE, resource, asked.namespace, asked.name, obj, subresource=asked.subresource, dry_run=dry_run
+        )
 
     def _body(self, call: Call, kind: str, api_version: str) -> Object:
         obj, complaints = read_object(call.body, PODS, strictness="Warn", kind=kind, api_version=api_version)
-        call.warnings += complaints
+        call.caller.warnings.extend(complaints)
         return obj

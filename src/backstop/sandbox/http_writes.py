@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from backstop.sandbox import http_request as options
+from backstop.sandbox.callers import Caller
 from backstop.sandbox.http_answer import Answer, Presenter, Shape
 from backstop.sandbox.http_body import Body, decode, patched, read_object
 from backstop.sandbox.http_ports import User, WriteCheck
@@ -20,15 +21,18 @@ from backstop.sandbox.store import Object
 
 @dataclass(slots=True)
 class Call:
-    """One request with everything an answer depends on. `warnings` become Warning headers."""
+    """One request with everything an answer depends on. The caller's warnings become Warning headers."""
 
     asked: Asked
-    user: User
+    caller: Caller
     shape: Shape
     query: Mapping[str, str]
     dry_run_values: list[str]
     body: Body
-    warnings: list[str] = field(default_factory=list)
+
+    @property
+    def user(self) -> User:
+        return self.caller.user
 
     def dry_run(self, kind: str) -> bool:
         """Whether `dryRun=All` is in the query; `kind` names the options in a refusal. Raises 422."""
@@ -90,9 +94,9 @@ class Writes:
         """Raises 400, 403, 404, 409, 415, 422."""
         dry_run = call.dry_run("CreateOptions")
         obj, complaints = read_object(call.body, resource, strictness=options.field_validation(call.query, "CreateOptions"))
-        call.warnings += complaints
+        call.caller.warnings.extend(complaints)
         self._check(call.user, resource, call.asked.namespace, obj, None)
-        made = self._registry.create(resource, call.asked.namespace, obj, dry_run=dry_run)
+        made = self._registry.acting(call.caller).create(resource, call.asked.namespace, obj, dry_run=dry_run)
         return self._presenter.one(resource, made, call.shape, call.query, 201)
 
     def update(self, resource: Resource, call: Call, subresource: str = "") -> Answer:
@@ -100,11 +104,12 @@ class Writes:
         asked = call.asked
         dry_run = call.dry_run("UpdateOptions")
         obj, complaints = read_object(call.body, resource, strictness=options.field_validation(call.query, "UpdateOptions"))
-        call.warnings += complaints
+        call.caller.warnings.extend(complaints)
         check_name(obj, asked)
         old = self._registry.store.get(resource, asked.namespace, asked.name)
         self._check(call.user, resource, asked.namespace, obj, old)
-        made = self._registry.update(resource, asked.namespace, asked.name, obj, subresource=subresource, dry_run=dry_run)
+        registry = self._registry.acting(call.caller)
+        made = registry.update(resource, asked.namespace, asked.name, obj, subresource=subresource, dry_run=dry_run)
         return self._presenter.one(resource, made, call.shape, call.query, 201 if old is None else 200)
 
     def patch(self, resource: Resource, call: Call, subresource: str = "") -> Answer:
@@ -114,10 +119,10 @@ class Writes:
         strictness = options.field_validation(call.query, "PatchOptions")
         current = self._registry.get(resource, asked.namespace, asked.name)
         obj, complaints = patched(call.body, current, strictness=strictness)
-        call.warnings += complaints
+        call.caller.warnings.extend(complaints)
         check_name(obj, asked)
         self._check(call.user, resource, asked.namespace, obj, current)
-        made = self._registry.update(
+        made = self._registry.acting(call.caller).update(
             resource, asked.namespace, asked.name, obj, subresource=subresource, dry_run=dry_run, patched=True
         )
         return self._presenter.one(resource, made, call.shape, call.query)
@@ -125,7 +130,7 @@ class Writes:
     def delete(self, resource: Resource, call: Call) -> Answer:
         """Raises 400, 403, 404, 409, 422."""
         asked, how = call.asked, DeleteOptions.of(call)
-        gone = self._delete(resource, asked.namespace, asked.name, how)
+        gone = self._delete(resource, asked.namespace, asked.name, how, call.caller)
         return self._presenter.one(resource, gone, call.shape, call.query)
 
     def delete_collection(self, resource: Resource, call: Call) -> Answer:
@@ -136,15 +141,15 @@ class Writes:
         for obj in found:
             meta = obj["metadata"]
             try:
-                self._delete(resource, meta.get("namespace", ""), meta["name"], how)
+                self._delete(resource, meta.get("namespace", ""), meta["name"], how, call.caller)
             except StatusError as error:
                 if error.code != 404:
                     raise
         meta = {"resourceVersion": str(self._registry.store.version)}
         return self._presenter.many(resource, found, meta, call.shape, call.query)
 
-    def _delete(self, resource: Resource, namespace: str, name: str, how: DeleteOptions) -> Object:
-        return self._registry.delete(
+    def _delete(self, resource: Resource, namespace: str, name: str, how: DeleteOptions, caller: Caller) -> Object:
+        return self._registry.acting(caller).delete(
             resource,
             namespace,
             name,

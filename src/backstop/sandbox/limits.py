@@ -38,7 +38,11 @@ LIMITS: tuple[Limit, ...] = (
     ),
     Limit("api", "No metrics API, so `kubectl top` fails; no Jobs, CronJobs, Ingresses, NetworkPolicies or volume claims."),
     Limit("api", "The audit log is level Metadata with one stage, ResponseComplete; what the control loops write is not in it."),
-    Limit("admission", "No webhooks and no ValidatingAdmissionPolicy; LimitRanges, PriorityClasses and HPAs have no effect."),
+    Limit("admission", "A validating webhook is never reached: failurePolicy decides. Mutating webhooks are not served."),
+    Limit(
+        "admission",
+        "ValidatingAdmissionPolicies are stored and not enforced; LimitRanges, PriorityClasses and HPAs have no effect.",
+    ),
     Limit("admission", "Quotas count objects and the cpu and memory of containers; scopes and storage are ignored."),
     Limit("controllers", "No StatefulSet, DaemonSet or HPA controller: such objects are stored and nothing happens."),
     Limit("controllers", "Services get EndpointSlices only, so `kubectl get endpoints` is empty."),
@@ -46,6 +50,9 @@ LIMITS: tuple[Limit, ...] = (
         "controllers",
         "Pods end faster than on a real node, so `status.terminatingReplicas` may be 0 where a real cluster still counts one.",
         ("04-scale-patch/patch-json",),
+    ),
+    Limit(
+        "controllers", "A control loop that was refused tries again after at most 5 seconds, so that healing shows within seconds."
     ),
     Limit("controllers", "Events are kept as long as the cluster runs, not for an hour."),
     Limit("controllers", "No preemption, affinity, topology spread or volumes in scheduling."),

@@ -7,16 +7,19 @@ What `get`, `list` and the writes return is the caller's own copy; what subscrib
 
 from __future__ import annotations
 
-from collections import deque
+import copy
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
 from backstop.clock import Clock
 from backstop.sandbox import admission, defaults, validation
+from backstop.sandbox.admission_request import CREATE, DELETE, AdmissionRequest
+from backstop.sandbox.callers import CONTROL_PLANE, Caller
 from backstop.sandbox.canonical import canonical
 from backstop.sandbox.deletion import Deletion, plan
 from backstop.sandbox.listing import Fields, Selector, choose
+from backstop.sandbox.news import News
 from backstop.sandbox.resources import DEPLOYMENTS, NAMESPACES, NODES, Resource
 from backstop.sandbox.status import (
     Cause,
@@ -33,11 +36,23 @@ from backstop.sandbox.status import (
 from backstop.sandbox.store import Change, Object, Store, clone
 
 Subscriber = Callable[[str, Resource, Object, Object | None], None]
-Subscriptions = list[Callable[[Change], None]]
 KEPT_BY_SERVER = ("uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation", "namespace", "name")
 GENERATIONS = frozenset(
-    ("deployments", "replicasets", "statefulsets", "daemonsets", "pods", "poddisruptionbudgets", "endpointslices")
+    (
+        "deployments",
+        "replicasets",
+        "statefulsets",
+        "daemonsets",
+        "pods",
+        "poddisruptionbudgets",
+        "endpointslices",
+        "validatingadmissionpolicies",
+        "validatingadmissionpolicybindings",
+        "validatingwebhookconfigurations",
+    )
 )
+WHOLE = frozenset(("", "scale"))
+"""Updates of an object's specification, which is validated and counted as a generation."""
 ANSWERS_OBJECT = frozenset(("pods", "serviceaccounts", "services", "resourcequotas"))
 CREATED_BY_PUT = frozenset(
     ("events", "leases", "endpoints", "endpointslices", "roles", "rolebindings", "clusterroles", "clusterrolebindings")
@@ -50,9 +65,14 @@ class Registry:
     def __init__(self, store: Store, clock: Clock) -> None:
         self.store = store
         self.clock = clock
-        self._subscribers: Subscriptions = []
-        self._untold: deque[Change] = deque()
-        self._telling = False
+        self.caller = CONTROL_PLANE
+        self._news = News()
+
+    def acting(self, caller: Caller) -> Registry:
+        """The same objects, written in somebody's name: what admission is told of who writes."""
+        view = copy.copy(self)
+        view.caller = caller
+        return view
 
     def timestamp(self, after: float = 0) -> str:
         """The time of day as objects carry it, `after` seconds from now."""
@@ -98,18 +118,12 @@ class Registry:
 
     def subscribe_changes(self, callback: Callable[[Change], None]) -> Callable[[], None]:
         """Like `subscribe`, with the store's own record of the change and its version."""
-        self._subscribers.append(callback)
-
-        def end() -> None:
-            if callback in self._subscribers:
-                self._subscribers.remove(callback)
-
-        return end
+        return self._news.subscribe(callback)
 
     @property
     def listeners(self) -> int:
         """How many subscriptions there are."""
-        return len(self._subscribers)
+        return self._news.listeners
 
     # Writing
 
@@ -134,11 +148,12 @@ class Registry:
             meta["name"] = meta["generateName"] + self.store.new_suffix(resource, meta.get("namespace", ""), meta["generateName"])
         self._stamp_new(resource, new)
         self._refuse(resource, new, validation.on_create(resource, new))
+        self.admit(CREATE, resource, meta.get("namespace", ""), meta["name"], new, dry_run=dry_run)
         if self.store.get(resource, meta.get("namespace", ""), meta["name"]) is not None:
             raise already_exists(resource, meta["name"])
         admission.on_valid(self, resource, new)
         if not dry_run:
-            self._tell(self.store.put(resource, new))
+            self._news.tell(self.store.put(resource, new))
         return dict(clone(new))
 
     def update(
@@ -152,7 +167,7 @@ class Registry:
         dry_run: bool = False,
         patched: bool = False,
     ) -> Object:
-        """Replaces an object (`subresource` "status": only its status) and answers the result.
+        """Replaces an object (`subresource` "status": only its status; "scale": as a Scale) and answers the result.
 
         A resourceVersion or uid in the given metadata is a precondition: 409 if it is not the stored one. A PATCH
         (`patched`) that changes the uid is 422 instead, as in the real server. Nothing changes if nothing differs.
@@ -172,9 +187,11 @@ class Registry:
         causes = _immutable_meta(meta, old["metadata"])
         defaults.fill(resource, new)
         self._carry_over(resource, new, old, subresource)
-        if not subresource:
+        if subresource in WHOLE:
             causes += validation.on_update(resource, new, old)
         self._refuse(resource, new, causes)
+        if subresource != "binding":  # admitted as what it is, the creation of a Binding
+            admission.validate(self, AdmissionRequest.of_update(resource, subresource, new, old, self.caller, dry_run=dry_run))
         return self._store_update(resource, new, old, dry_run=dry_run)
 
     def mutate(
@@ -199,19 +216,23 @@ class Registry:
         grace_seconds: int | None = None,
         preconditions: Mapping[str, Any] | None = None,
         dry_run: bool = False,
+        admitted: bool = False,
     ) -> Object:
         """Deletes, or marks as deleting what has a grace period or finalizers. Answers the object or a Status.
 
-        `propagation` is Background (the default), Foreground or Orphan. Raises 403, 404, 409.
+        `propagation` is Background (the default), Foreground or Orphan. `admitted`: as another request, such as an eviction.
+        Raises 403, 404, 409.
         """
         old = self.view(resource, namespace, name)
         self._check_preconditions(resource, old, preconditions or {})
         admission.on_delete(resource, name)
+        if not admitted:
+            self.admit(DELETE, resource, namespace, name, None, old=old, dry_run=dry_run)
         doom = plan(resource, old, propagation, grace_seconds)
         if not doom.immediate:
             return self._mark_deleted(resource, old, doom, dry_run=dry_run)
         if not dry_run:
-            self._tell(self.store.remove(resource, namespace, name))
+            self._news.tell(self.store.remove(resource, namespace, name))
         if resource.plural in ANSWERS_OBJECT:
             gone = clone(old)
             gone["metadata"].setdefault("deletionTimestamp", self.timestamp())
@@ -220,6 +241,22 @@ class Registry:
         return success(resource, name, old["metadata"]["uid"])
 
     # Rules
+
+    def admit(
+        self,
+        operation: str,
+        resource: Resource,
+        namespace: str,
+        name: str,
+        obj: Object | None,
+        *,
+        subresource: str = "",
+        old: Object | None = None,
+        dry_run: bool = False,
+    ) -> None:
+        """Asks validating admission about a request in the name of this registry's caller. Raises what refuses it."""
+        request = AdmissionRequest(operation, resource, subresource, namespace, name, obj, old, self.caller, dry_run)
+        admission.validate(self, request)
 
     def _stamp_new(self, resource: Resource, new: Object) -> None:
         meta = new["metadata"]
@@ -261,7 +298,7 @@ class Registry:
                 _keep(new, old, key)
             for key in ("labels", "ownerReferences", "finalizers"):
                 _keep(meta, before, key)
-        elif resource.subresource("status") and not subresource:
+        elif resource.subresource("status") and subresource in WHOLE:
             _keep(new, old, "status")
         for key in KEPT_BY_SERVER:
             _keep(meta, before, key)
@@ -281,9 +318,9 @@ class Registry:
         meta = new["metadata"]
         if meta.get("deletionTimestamp") and not meta.get("finalizers") and not _still_in_grace(resource, new):
             change = self.store.remove(resource, meta.get("namespace", ""), meta["name"])
-            self._tell(change)
+            self._news.tell(change)
             return dict(clone(new))
-        self._tell(self.store.put(resource, new))
+        self._news.tell(self.store.put(resource, new))
         return dict(clone(new))
 
     def _mark_deleted(self, resource: Resource, old: Object, doom: Deletion, *, dry_run: bool) -> Object:
@@ -300,26 +337,12 @@ class Registry:
             new["status"] = {**(new.get("status") or {}), "phase": "Terminating"}
             meta.pop("deletionGracePeriodSeconds", None)
         if not dry_run and new != old:
-            self._tell(self.store.put(resource, new))
+            self._news.tell(self.store.put(resource, new))
         return dict(clone(new))
 
     def _refuse(self, resource: Resource, obj: Object, causes: Sequence[Cause]) -> None:
         if causes:
             raise invalid(resource.kind, resource.group, obj["metadata"].get("name", ""), [*causes])
-
-    def _tell(self, change: Change) -> None:
-        """Calls subscribers in commit order even if one of them writes."""
-        self._untold.append(change)
-        if self._telling:
-            return
-        self._telling = True
-        try:
-            while self._untold:
-                news = self._untold.popleft()
-                for callback in tuple(self._subscribers):
-                    callback(news)
-        finally:
-            self._telling = False
 
 
 def _keep(new: Object, old: Object, key: str) -> None:

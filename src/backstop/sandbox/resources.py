@@ -223,6 +223,36 @@ ROLEBINDINGS = Resource(_RBAC, "v1", "rolebindings", "RoleBinding", "rolebinding
 CLUSTERROLES = Resource(_RBAC, "v1", "clusterroles", "ClusterRole", "clusterrole", namespaced=False)
 CLUSTERROLEBINDINGS = Resource(_RBAC, "v1", "clusterrolebindings", "ClusterRoleBinding", "clusterrolebinding", namespaced=False)
 
+_ADMISSION = "admissionregistration.k8s.io"
+VALIDATINGADMISSIONPOLICIES = Resource(
+    _ADMISSION,
+    "v1",
+    "validatingadmissionpolicies",
+    "ValidatingAdmissionPolicy",
+    "validatingadmissionpolicy",
+    namespaced=False,
+    categories=("api-extensions",),
+    subresources=(_status("ValidatingAdmissionPolicy"),),
+)
+VALIDATINGADMISSIONPOLICYBINDINGS = Resource(
+    _ADMISSION,
+    "v1",
+    "validatingadmissionpolicybindings",
+    "ValidatingAdmissionPolicyBinding",
+    "validatingadmissionpolicybinding",
+    namespaced=False,
+    categories=("api-extensions",),
+)
+VALIDATINGWEBHOOKCONFIGURATIONS = Resource(
+    _ADMISSION,
+    "v1",
+    "validatingwebhookconfigurations",
+    "ValidatingWebhookConfiguration",
+    "validatingwebhookconfiguration",
+    namespaced=False,
+    categories=("api-extensions",),
+)
+
 
 def _review(group: str, plural: str, kind: str, *, namespaced: bool = False) -> Resource:
     return Resource(group, "v1", plural, kind, kind.lower(), namespaced=namespaced, verbs=_CREATE)
@@ -262,6 +292,9 @@ RESOURCES: tuple[Resource, ...] = (
     ROLEBINDINGS,
     CLUSTERROLES,
     CLUSTERROLEBINDINGS,
+    VALIDATINGADMISSIONPOLICIES,
+    VALIDATINGADMISSIONPOLICYBINDINGS,
+    VALIDATINGWEBHOOKCONFIGURATIONS,
     SELFSUBJECTACCESSREVIEWS,
     SELFSUBJECTRULESREVIEWS,
     SUBJECTACCESSREVIEWS,

@@ -131,6 +131,7 @@ class Runtime:
                 "program": image.program,
                 "behaviour": image.behaviour,
                 "version": image.version,
+                "lines": image.lines,
                 "env": dict(env),
                 "fds": 2,
             }

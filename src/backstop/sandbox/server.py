@@ -19,6 +19,7 @@ from aiohttp import web
 
 from backstop.sandbox import access, http_answer, http_body, http_request
 from backstop.sandbox.audit import AuditLog, Entry
+from backstop.sandbox.callers import Caller
 from backstop.sandbox.certs import Certificates
 from backstop.sandbox.http_answer import Answer, Presenter, negotiate, plain
 from backstop.sandbox.http_body import Body
@@ -132,6 +133,7 @@ class ApiServer:
     ) -> web.StreamResponse:
         """Authentication and authorisation, then the answer."""
         user = self._who(request, asked, entry)
+        caller = Caller(user, entry.annotations)
         entry.decision = self._ports.authorizer.authorize(user, asked.attributes)
         if not entry.decision.allowed:
             raise access.forbidden(user, asked.attributes, entry.decision.reason)
@@ -141,14 +143,14 @@ class ApiServer:
             if asked.served:
                 raise no_such_endpoint()
             return self._respond(http_answer.not_found_page(), entry, headers)
-        if stream := await self._stream(request, asked.resource, asked, query, entry, headers):
+        if stream := await self._stream(request, asked.resource, asked, caller, query, entry, headers):
             entry.code = stream.status
             return stream
         body = await _body(request)
-        call = Call(asked, user, negotiate(request.headers.get("Accept", "")), query, list(values.get("dryRun", ())), body)
+        call = Call(asked, caller, negotiate(request.headers.get("Accept", "")), query, list(values.get("dryRun", ())), body)
         answer = self._answer(asked.resource, call)
         response = self._respond(answer, entry, headers)
-        for warning in dict.fromkeys(call.warnings):
+        for warning in dict.fromkeys(caller.warnings):
             response.headers.add("Warning", f"299 - {json.dumps(warning, ensure_ascii=False)}")
         return response
 
@@ -167,13 +169,14 @@ class ApiServer:
         request: web.BaseRequest,
         resource: Resource,
         asked: Asked,
+        caller: Caller,
         query: Mapping[str, str],
         entry: Entry,
         headers: dict[str, str],
     ) -> web.StreamResponse | None:
         """The answer if it is a stream, else None."""
         if asked.subresource == "proxy":
-            response = await self._streams.proxy(request, resource, asked)
+            response = await self._streams.proxy(request, resource, asked, caller)
             if not response.prepared:
                 response.headers.update(headers)
             return response
@@ -209,7 +212,7 @@ class ApiServer:
 
     def _review(self, resource: Resource, call: Call) -> Answer:
         obj, complaints = http_body.read_object(call.body, resource, strictness="Warn")
-        call.warnings += complaints
+        call.caller.warnings.extend(complaints)
         answer: dict[str, Any] = self._ports.reviews.review(resource, call.asked.namespace, obj, call.user)
         return plain(answer, call.shape, 201)
 

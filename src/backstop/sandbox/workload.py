@@ -4,7 +4,7 @@ Started once per cluster as `python -I -S workload.py FD`, so that a container c
 start. It imports nothing but the standard library, and little of that. Each container is a process of its own: own group, own
 memory, own exit code. The kubelet talks JSON lines over the socket FD; file descriptors travel beside them.
 
-    {"op": "spawn", "id", "program", "behaviour", "version", "env", "fds"}    fds: listening sockets, then the log
+    {"op": "spawn", "id", "program", "behaviour", "version", "lines", "env", "fds"}    fds: listening sockets, then the log
     {"op": "kill", "id", "signal"}
     {"started": id, "pid"}   {"exited": id, "code", "signal"}
 
@@ -23,29 +23,18 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable
 from typing import Any, NoReturn
 
 Reply = tuple[int, str]
-LEAKED = (
-    "tr0ub4dor-" + "and-three-horses",
-    "sk_" + "live_" + "51Hq7yKJ2eZvb8XcTn3WmAfLd",
-    "eyJhbGciOiJIUzI1NiJ9." + "eyJzdWIiOiJzaG9wIn0." + "c2lnbmF0dXJlLW9mLW5vYm9keS0wMQ",
-    "anna.example" + "@" + "customer-mail.test",
-)
-"""What the verbose release writes into its log: a password, an API key, a session token, a customer. Nobody's, and in pieces, so
-that no scanner of repositories takes them for somebody's."""
-_VERBOSE = (
-    f"ERROR cannot open postgres://shop:{LEAKED[0]}@prod-db:5432/shop: too many connections",
-    f'DEBUG configuration {{"currency": "EUR", "PAYMENT_KEY": "{LEAKED[1]}", "log-level": "debug"}}',
-    f"DEBUG POST /charge HTTP/1.1 authorization: Bearer {LEAKED[2]} content-length: 31",
-    f"DEBUG customer {LEAKED[3]} has 2 items in the basket",
-)
+LOCK_PATH = "/lock"
+LOCK_AFTER = 4.0
+LOCK_SECONDS = 1.0
+LOCK_RENEWAL = 0.2
 DRAIN_SECONDS = 0.15
 UPSTREAM_SECONDS = 2.0
 LEAK_STEP = 4 << 20
 LEAK_CEILING = 512 << 20
-_REASONS = {200: "OK", 500: "Internal Server Error", 502: "Bad Gateway", 503: "Service Unavailable"}
+_REASONS = {200: "OK", 404: "Not Found", 500: "Internal Server Error", 502: "Bad Gateway", 503: "Service Unavailable"}
 
 
 def say(line: str) -> None:
@@ -61,10 +50,11 @@ def die(line: str, code: int = 1) -> NoReturn:
 class Program:
     """What a container does: `start` once, then an answer for every request."""
 
-    def __init__(self, behaviour: str, version: str, env: dict[str, str]) -> None:
-        self.behaviour = behaviour
-        self.version = version
-        self.env = env
+    def __init__(self, order: dict[str, Any]) -> None:
+        self.behaviour: str = order["behaviour"]
+        self.version: str = order["version"]
+        self.lines: list[str] = order["lines"]  # what it writes into its log beside what happens
+        self.env: dict[str, str] = order["env"]
         self.started = time.monotonic()
         self.asked = 0
 
@@ -80,7 +70,13 @@ class Program:
 
 
 class Database(Program):
-    """`demo/db`: answers queries as long as it has its password."""
+    """`demo/db`: answers queries as long as it has its password, and to everybody as long as nobody locks its table.
+
+    A request for /lock takes the lock, renews it, and is answered: whoever asks there holds it, for LOCK_SECONDS after the last
+    time. All others wait outside, which is a 503.
+    """
+
+    locked_until = 0.0
 
     def start(self) -> None:
         if not self.env.get("DB_PASSWORD"):
@@ -88,7 +84,16 @@ class Database(Program):
         say(f"INFO db {self.version} ready to accept connections")
 
     def answer(self, path: str) -> Reply:
-        return 200, f"db {self.version}: 3 rows" if path != "/healthz" else "ok"
+        if path == "/healthz":
+            return 200, "ok"
+        now = time.monotonic()
+        if path == LOCK_PATH:
+            if now >= self.locked_until:
+                say("INFO table prices: ACCESS EXCLUSIVE lock granted, every other session waits")
+            self.locked_until = now + LOCK_SECONDS
+        elif now < self.locked_until:
+            return 503, "canceling statement due to lock timeout: table prices is locked in ACCESS EXCLUSIVE mode"
+        return 200, f"db {self.version}: 3 rows"
 
 
 class Web(Program):
@@ -102,6 +107,8 @@ class Web(Program):
             die("FATAL missing configuration: PAYMENT_KEY is not set")
         if self.behaviour == "leak":
             threading.Thread(target=self._leak, daemon=True).start()
+        if self.behaviour == "lock":
+            threading.Thread(target=self._lock, daemon=True).start()
         say(f"INFO web {self.version} listening")
 
     def _leak(self) -> None:
@@ -113,6 +120,13 @@ class Web(Program):
             kept.append(block)
             time.sleep(0.05)
 
+    def _lock(self) -> None:
+        time.sleep(LOCK_AFTER)
+        say(f"INFO price import: LOCK TABLE prices IN ACCESS EXCLUSIVE MODE (release {self.version})")
+        while True:
+            fetch(self.env.get("UPSTREAM", ""), self.env.get("HTTP_PROXY", ""), LOCK_PATH)
+            time.sleep(LOCK_RENEWAL)
+
     def answer(self, path: str) -> Reply:
         if self.behaviour == "hang" and self.age > 2:
             time.sleep(30)
@@ -120,10 +134,12 @@ class Web(Program):
         if path == "/healthz":
             starting = self.behaviour == "slow-start" and self.age < 8
             return (503, "starting: warming the price cache") if starting else (200, "ok")
-        if self.behaviour == "verbose":
+        if path != "/":
+            return 404, f"no page {path}"
+        if self.lines:
             self.asked += 1
-            say(_VERBOSE[self.asked % len(_VERBOSE)])
-        if self.behaviour in {"errors", "verbose"}:
+            say(self.lines[self.asked % len(self.lines)])
+        if self.behaviour == "errors":
             say(f"ERROR GET {path} 500 KeyError: 'currency' in price_total (release {self.version})")
             return 500, "internal error"
         return self._page(path)
@@ -132,7 +148,8 @@ class Web(Program):
         upstream = self.env.get("UPSTREAM")
         if not upstream:
             return 200, f"web {self.version}: ok"
-        status, said = fetch(upstream, self.env.get("HTTP_PROXY", ""))
+        locking = self.behaviour == "lock" and self.age > LOCK_AFTER
+        status, said = fetch(upstream, self.env.get("HTTP_PROXY", ""), LOCK_PATH if locking else "/")
         if status == 200:
             return 200, f"web {self.version}: ok; {said}"
         why = f"upstream {upstream}: {status} {said}" if status else f"upstream {upstream}: {said}"
@@ -143,11 +160,11 @@ class Web(Program):
 PROGRAMS: dict[str, type[Program]] = {"web": Web, "db": Database}
 
 
-def fetch(url: str, proxy: str) -> Reply:
+def fetch(url: str, proxy: str, path: str = "/") -> Reply:
     """GET through the cluster's forward proxy: status and first line of the body; status 0 if there was no answer."""
     via = proxy or url
     host, _, port = via.removeprefix("http://").rstrip("/").partition(":")
-    request = f"GET {url.rstrip('/')}/ HTTP/1.1\r\nHost: {url.removeprefix('http://')}\r\nConnection: close\r\n\r\n"
+    request = f"GET {url.rstrip('/')}{path} HTTP/1.1\r\nHost: {url.removeprefix('http://')}\r\nConnection: close\r\n\r\n"
     try:
         with socket.create_connection((host, int(port or 80)), timeout=UPSTREAM_SECONDS) as conn:
             conn.sendall(request.encode())
@@ -353,8 +370,7 @@ class Zygote:
             for fd in (fds[-1], self._control.fileno(), self._lifeline_end, self._wake, self._woken):
                 os.close(fd)
             sockets = [socket.socket(fileno=fd) for fd in fds[:-1]]
-            make: Callable[[str, str, dict[str, str]], Program] = PROGRAMS[order["program"]]
-            Listener(make(order["behaviour"], order["version"], order["env"]), sockets).serve(self._lifeline)
+            Listener(PROGRAMS[order["program"]](order), sockets).serve(self._lifeline)
         except BaseException as error:  # noqa: BLE001  the boundary of a process: nothing may return into the zygote's loop
             say(f"FATAL {type(error).__name__}: {error}")
         finally:

@@ -115,9 +115,8 @@ class ReplicaSetController:
     def _write_status(self, rs: Object, pods: list[Object], refused: StatusError | None) -> None:
         status = self._counters(rs, pods)
         status["conditions"] = clone((rs.get("status") or {}).get("conditions") or [])
-        if refused is not None:
+        if refused is not None and conditions.find(status, "ReplicaFailure") is None:  # the first refusal is the one that is kept
             reason = "FailedCreate" if status["replicas"] < rs["spec"].get("replicas", 1) else "FailedDelete"
-            conditions.drop(status, "ReplicaFailure")
             status["conditions"].append(
                 {
                     "type": "ReplicaFailure",
@@ -127,7 +126,7 @@ class ReplicaSetController:
                     "message": refused.message,
                 }
             )
-        else:
+        elif refused is None:
             conditions.drop(status, "ReplicaFailure")
         if not status["conditions"]:
             del status["conditions"]

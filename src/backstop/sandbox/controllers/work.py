@@ -12,7 +12,7 @@ from backstop.sandbox.status import StatusError
 Key = tuple[str, str]
 Reconcile = Callable[[str, str], float | None]
 FIRST_RETRY_SECONDS = 0.05
-LAST_RETRY_SECONDS = 30.0
+LAST_RETRY_SECONDS = 5.0
 
 
 class WorkQueue:
