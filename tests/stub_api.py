@@ -34,7 +34,17 @@ class StubApi:
 
     def __init__(self) -> None:
         self.objects: dict[str, dict[str, Json]] = {
-            kind: {} for kind in ("deployments", "replicasets", "pods", "services", "endpointslices", "events")
+            kind: {}
+            for kind in (
+                "deployments",
+                "replicasets",
+                "pods",
+                "services",
+                "endpointslices",
+                "events",
+                "horizontalpodautoscalers",
+                "poddisruptionbudgets",
+            )
         }
         self.logs: dict[tuple[str, str, bool], bytes] = {}
         self.answers: dict[str, Callable[[], web.Response]] = {}
@@ -115,7 +125,14 @@ class StubApi:
                 "progressDeadlineSeconds": 600,
                 "aFieldOfALaterRelease": {"kept": True},
             },
-            status={"observedGeneration": 2, "replicas": 3, "readyReplicas": 3, "availableReplicas": 3, "updatedReplicas": 3},
+            status={
+                "observedGeneration": 2,
+                "replicas": 3,
+                "readyReplicas": 3,
+                "availableReplicas": 3,
+                "updatedReplicas": 3,
+                "conditions": [{"type": "Available", "status": "True", "lastTransitionTime": "2026-01-01T01:00:05Z"}],
+            },
         )
         for number, (suffix, tmpl, replicas) in enumerate([("aaa", good, 0), ("bbb", bad, 3)], 1):
             hashed = copy.deepcopy(tmpl)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -36,8 +36,14 @@ def settled(state: TargetState) -> bool:
     return health.observed and health.updated == health.available == health.desired == health.total
 
 
+def proven(state: TargetState) -> bool:
+    return CLOCK.now() - state.revisions[-1].created_at > timedelta(seconds=2)
+
+
 async def release(cluster: Embedded, image: str) -> None:
     """Rolls an image out to checkout, as somebody with kubectl would, and waits for the rollout."""
+    async with cluster.door("investigator") as door:  # what it replaces must have run for a while, to be worth going back to
+        await until(lambda: ClusterReads(door, CLOCK).observe(CHECKOUT), proven)
     path = "/spec/template/spec/containers/0/image"
     async with cluster.door("admin") as admin:
         await admin.patch(f"{DEPLOYMENTS}/checkout", [{"op": "replace", "path": path, "value": image}], audit_id="a-release")

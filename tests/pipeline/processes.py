@@ -51,7 +51,7 @@ class RollingApi(StubApi):
         written = self.objects["deployments"][name]
         replicas = written["spec"]["replicas"]
         counters = dict.fromkeys(("replicas", "readyReplicas", "availableReplicas", "updatedReplicas"), replicas)
-        written["status"] = {"observedGeneration": written["metadata"]["generation"], **counters}
+        written["status"] = {**written["status"], "observedGeneration": written["metadata"]["generation"], **counters}
         return answer
 
 

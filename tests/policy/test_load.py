@@ -14,18 +14,23 @@ from backstop.policy.load import parse_policy
 
 WHOLE = """
 version = 1
+freezes = []
+weekly_freezes = []
 
 [[namespaces]]
 name = "shop"
+modes = { rollback = "auto", scale = "approve" }
 [[namespaces.workloads]]
 name = "checkout"
 verbs = ["rollback", "scale"]
+images = ["demo/web"]
 replicas = { minimum = 1, maximum = 4 }
 
 [protected]
 names = ["prod-db"]
 namespaces = ["kube-system"]
 labels = [{ key = "tier", value = "database" }]
+annotations = []
 
 [limits]
 max_pods_touched = 10
@@ -35,6 +40,8 @@ max_memory_factor = 4.0
 cooldown_seconds = 300.0
 actions_per_incident = 2
 actions_per_hour = 6
+proven_after_seconds = 600.0
+approval_seconds = 900.0
 """
 
 

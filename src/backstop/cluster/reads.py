@@ -49,6 +49,8 @@ KINDS: Mapping[str, str] = {
     "EndpointSlice": f"{DISCOVERY}/namespaces/{{}}/endpointslices",
     "Event": f"{CORE}/namespaces/{{}}/events",
 }
+AUTOSCALERS = "/apis/autoscaling/v2/namespaces/{}/horizontalpodautoscalers"
+BUDGETS = "/apis/policy/v1/namespaces/{}/poddisruptionbudgets"
 _GONE = "it is gone"
 
 
@@ -238,10 +240,24 @@ async def read_target(client: ClusterClient, target: WorkloadRef) -> tuple[Targe
     """The target as it is now by quorum reads, and its JSON. Raises ClusterError; ClusterRefused (404) if it is gone."""
     deployment = await client.get(object_path(target))
     params = {"labelSelector": objects.selector_query(mapping(deployment, "spec", "selector"))}
-    replica_sets, pods = await asyncio.gather(
-        client.get(KINDS["ReplicaSet"].format(target.namespace), params), client.get(KINDS["Pod"].format(target.namespace), params)
+    replica_sets, pods, autoscalers, budgets = await asyncio.gather(
+        client.get(KINDS["ReplicaSet"].format(target.namespace), params),
+        client.get(KINDS["Pod"].format(target.namespace), params),
+        _if_served(client, AUTOSCALERS.format(target.namespace)),
+        _if_served(client, BUDGETS.format(target.namespace)),
     )
-    return target_state(deployment, sequence(replica_sets, "items"), sequence(pods, "items")), deployment
+    lists = (sequence(found, "items") for found in (replica_sets, pods, autoscalers, budgets))
+    return target_state(deployment, *lists), deployment
+
+
+async def _if_served(client: ClusterClient, path: str) -> Json:
+    """A list of a kind that a cluster need not serve: one that it does not serve it does not have. Raises ClusterError."""
+    try:
+        return await client.get(path)
+    except ClusterRefused as error:
+        if error.status == 404:
+            return {}
+        raise
 
 
 def containers_with_logs(pod: Json) -> list[tuple[str, bool]]:

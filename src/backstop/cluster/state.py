@@ -9,13 +9,21 @@ from typing import Literal
 from backstop.cluster import objects
 from backstop.cluster.objects import Json, bare_template, count, mapping, moment, strings, text, whole
 from backstop.errors import ClusterUnavailable
-from backstop.records import ObjectRef, Revision, TargetState, WorkloadHealth
+from backstop.records import Availability, DisruptionBudget, ObjectRef, Revision, TargetState, WorkloadHealth
 
 _NEVER = datetime.fromtimestamp(0, UTC)
 
 
-def target_state(deployment: Json, replica_sets: Sequence[Json], pods: Sequence[Json]) -> TargetState:
-    """Raises ClusterUnavailable if what the API server sent cannot be bound to: no uid, resourceVersion, template or revision."""
+def target_state(
+    deployment: Json,
+    replica_sets: Sequence[Json],
+    pods: Sequence[Json],
+    autoscalers: Sequence[Json] = (),
+    budgets: Sequence[Json] = (),
+) -> TargetState:
+    """`autoscalers` and `budgets` are those of the namespace, whomever they are about.
+
+    Raises ClusterUnavailable if what the API server sent cannot be bound to: no uid, resourceVersion, template or revision."""
     uid, version = text(deployment, "metadata", "uid"), text(deployment, "metadata", "resourceVersion")
     template, generation = mapping(deployment, "spec", "template"), whole(deployment, "metadata", "generation")
     ref = objects.ref(deployment, "Deployment")
@@ -39,7 +47,36 @@ def target_state(deployment: Json, replica_sets: Sequence[Json], pods: Sequence[
         current_revision=current_revision(deployment, found),
         revisions=found,
         health=workload_health(deployment, pods),
+        availability=availability(deployment),
+        autoscalers=tuple(objects.name(a) for a in autoscalers if scales(a, deployment)),
+        budgets=tuple(
+            DisruptionBudget(name=objects.name(b), allowed=count(b, "status", "disruptionsAllowed"))
+            for b in budgets
+            if covers(b, deployment)
+        ),
     )
+
+
+def availability(deployment: Json) -> Availability | None:
+    """Its Available condition; None without one, or without a time."""
+    for condition in objects.sequence(deployment, "status", "conditions"):
+        since = moment(condition, "lastTransitionTime")
+        if text(condition, "type") == "Available" and since is not None:
+            return Availability(available=text(condition, "status") == "True", since=since)
+    return None
+
+
+def scales(autoscaler: Json, deployment: Json) -> bool:
+    """Whether a HorizontalPodAutoscaler of the same namespace sets this Deployment's replicas."""
+    aim = mapping(autoscaler, "spec", "scaleTargetRef")
+    return (text(aim, "kind"), text(aim, "name")) == ("Deployment", objects.name(deployment))
+
+
+def covers(budget: Json, deployment: Json) -> bool:
+    """Whether a PodDisruptionBudget of the same namespace selects the pods that this Deployment makes. An empty selector selects
+    every pod of the namespace."""
+    selector, labels = mapping(budget, "spec", "selector"), strings(deployment, "spec", "template", "metadata", "labels")
+    return objects.selects(selector, labels) or not (selector.get("matchLabels") or selector.get("matchExpressions"))
 
 
 def desired(deployment: Json) -> int:

@@ -118,7 +118,10 @@ _MARKS: Final[dict[FaultClass, Mark]] = {
     FaultClass.UNSCHEDULABLE: _pending,
     FaultClass.SCALED_DOWN: _at_zero,
     FaultClass.STUCK_PROCESS: _unchanged,
+    FaultClass.BAD_PROBE: _own_fault,
     FaultClass.DEPENDENCY_DOWN: _dependency,
+    FaultClass.BAD_SERVICE: _unwell,
+    FaultClass.ADMISSION_REFUSED: _unwell,
     FaultClass.NO_FAULT: _none,
     FaultClass.UNKNOWN: _none,
 }

@@ -3,6 +3,19 @@
 from backstop.policy.decide import Context, PastWrite, decide, decide_undo
 from backstop.policy.default import DEFAULT
 from backstop.policy.load import load_policy
-from backstop.policy.schema import Policy
+from backstop.policy.permission import Permission, check_mode, effective_mode
+from backstop.policy.schema import Mode, Policy
 
-__all__ = ["DEFAULT", "Context", "PastWrite", "Policy", "decide", "decide_undo", "load_policy"]
+__all__ = [
+    "DEFAULT",
+    "Context",
+    "Mode",
+    "PastWrite",
+    "Permission",
+    "Policy",
+    "check_mode",
+    "decide",
+    "decide_undo",
+    "effective_mode",
+    "load_policy",
+]

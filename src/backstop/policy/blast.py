@@ -37,16 +37,20 @@ def pods_touched(proposed: Proposed) -> Opinion:
 def share_removed(proposed: Proposed) -> Opinion:
     """A rollback takes away only what is blamed. What is bounded here is working capacity that is gone all at once: by a smaller
     scale, or by a rollout whose strategy lets so many pods be missing."""
-    state, action, limit = proposed.target, proposed.action, proposed.policy.limits.max_share
-    removed = 0
-    if isinstance(action, Scale):
-        removed = max(0, state.replicas - action.replicas)
-    elif isinstance(action, Restart | SetResources):
-        removed = min(state.max_unavailable, state.health.available)
+    state, limit = proposed.target, proposed.policy.limits.max_share
+    removed = removed_at_once(proposed)
     share = removed / state.replicas if state.replicas else 0.0
     if 0 <= share <= limit:
         return holds(f"{share:.0%} of the workload's pods are taken away at once, at most {limit:.0%} may be")
     return fails(f"{share:.0%} of the workload's pods would be taken away at once, at most {limit:.0%} may be")
+
+
+def removed_at_once(proposed: Proposed) -> int:
+    """Working pods that may be missing at one time because of the write."""
+    state, action = proposed.target, proposed.action
+    if isinstance(action, Scale):
+        return max(0, state.replicas - action.replicas)
+    return min(state.max_unavailable, state.health.available) if isinstance(action, Restart | SetResources) else 0
 
 
 def step(proposed: Proposed) -> Opinion:

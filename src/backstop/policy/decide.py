@@ -10,7 +10,9 @@ from datetime import timedelta
 from typing import Final, Literal
 
 from backstop.checks import Opinion, Rule, evaluate, fails, holds
-from backstop.policy.blast import BLAST_RULES
+from backstop.policy.blast import BLAST_RULES, removed_at_once
+from backstop.policy.permission import not_frozen
+from backstop.policy.release import RELEASE_RULES
 from backstop.policy.schema import ANY, Policy
 from backstop.policy.subject import Context, PastWrite, Proposed, incident_of
 from backstop.records import Action, Check, NoAction, Rollback, Scale, SetResources, TargetState, Verdict, action_key
@@ -54,12 +56,15 @@ def not_protected(proposed: Proposed) -> Opinion:
     if target.namespace in protected.namespaces:
         return fails(f"namespace {target.namespace} is protected")
     state = proposed.target
-    carried = (*state.labels.items(), *_template_labels(state).items())
-    for key, value in carried:
-        for label in protected.labels:
-            if key == label.key and label.value in {value, ANY}:
-                return fails(f"{target.name} is protected by its label {key}={value}")
-    return holds(f"{target.name} is not protected by name, namespace or label")
+    labels = (*state.labels.items(), *_template_labels(state).items())
+    for what, carried, marks in (
+        ("label", labels, protected.labels),
+        ("annotation", state.annotations.items(), protected.annotations),
+    ):
+        for key, value in carried:
+            if any(key == mark.key and mark.value in {value, ANY} for mark in marks):
+                return fails(f"{target.name} is protected by its {what} {key}={value}")
+    return holds(f"{target.name} is not protected by name, namespace, label or annotation")
 
 
 def _template_labels(state: TargetState) -> dict[str, str]:
@@ -112,21 +117,23 @@ def rollout_quiet(proposed: Proposed) -> Opinion:
     )
 
 
-def revision_fit(proposed: Proposed) -> Opinion:
-    action = proposed.action
-    if not isinstance(action, Rollback):
-        return holds("the write chooses no revision")
-    state = proposed.target
-    if action.to_revision >= state.current_revision:
-        return fails(f"revision {action.to_revision} is not earlier than the current one, {state.current_revision}")
-    revision = next((r for r in state.revisions if r.number == action.to_revision), None)
-    if revision is None:
-        return fails(f"revision {action.to_revision} is not in its history")
-    if not revision.template or revision.template == state.template:
-        return fails(f"revision {action.to_revision} is what runs now, or its template is unknown")
-    if revision.replicas > 0 and revision.ready <= 0:
-        return fails(f"revision {action.to_revision} has {revision.replicas} pods now, and none is ready")
-    return holds(f"revision {action.to_revision} is in its history, before the current {state.current_revision}")
+def not_autoscaled(proposed: Proposed) -> Opinion:
+    """An autoscaler sets the replicas itself, and would have the last word."""
+    names = proposed.target.autoscalers
+    if isinstance(proposed.action, Scale) and names:
+        return fails(f"the autoscaler {names[0]} sets its replicas, and would set them again")
+    return holds("no autoscaler sets what is written")
+
+
+def budget_allows(proposed: Proposed) -> Opinion:
+    """A rollout is not held back by a disruption budget in Kubernetes itself; here it is, where it takes away what works."""
+    removed = removed_at_once(proposed)
+    tight = [budget for budget in proposed.target.budgets if not 0 <= removed <= budget.allowed]
+    if removed and tight:
+        return fails(
+            f"{removed} pods would be missing at once, and the disruption budget {tight[0].name} allows {tight[0].allowed}"
+        )
+    return holds(f"{removed} working pods would be missing at once")
 
 
 def has_effect(proposed: Proposed) -> Opinion:
@@ -184,9 +191,12 @@ _WHERE: Final[tuple[Rule[Proposed], ...]] = (
 RULES: Final[tuple[Rule[Proposed], ...]] = (
     *_WHERE,
     *BLAST_RULES,
-    Rule("A-REVISION", revision_fit),
+    *RELEASE_RULES,
+    Rule("A-NOT-AUTOSCALED", not_autoscaled),
+    Rule("A-BUDGET", budget_allows),
     Rule("A-ROLLOUT-QUIET", rollout_quiet),
     Rule("A-HAS-EFFECT", has_effect),
+    Rule("A-FREEZE", not_frozen),
     Rule("A-COOLDOWN", cooled_down),
     Rule("A-PER-INCIDENT", within_incident),
     Rule("A-PER-HOUR", within_hour),

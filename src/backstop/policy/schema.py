@@ -8,11 +8,19 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import AwareDatetime, Field, Strict, StringConstraints, model_validator
 
 from backstop.records import DnsName, Record, WorkloadRef
 
 Verb = Literal["rollback", "restart", "scale", "set_resources"]
+
+Mode = Literal["observe", "approve", "auto"]
+"""How far Backstop goes by itself: shows what it would write, asks a person, or writes. What is not listed is never written."""
+
+Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+ClockTime = Annotated[str, StringConstraints(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")]
+Repository = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+([._/:-][a-z0-9]+)*$", max_length=255)]
+"""An image without tag and digest, as Deployments name it: `demo/web`, `registry.example:5000/team/app`."""
 
 ANY = "*"
 """As a protected label's value: whatever the value, the label's presence protects."""
@@ -52,6 +60,7 @@ class WorkloadRule(Record):
 
     name: DnsName
     verbs: Annotated[tuple[Verb, ...], Field(min_length=1)]
+    images: Annotated[tuple[Repository, ...], Field(min_length=1)]  # the repositories that its containers may run
     replicas: ReplicaBounds | None = None
     memory: MemoryBounds | None = None
 
@@ -65,16 +74,40 @@ class WorkloadRule(Record):
         return self
 
 
+class Modes(Record):
+    """The mode of each verb in one namespace. A verb that some workload there lists must have one."""
+
+    rollback: Mode | None = None
+    restart: Mode | None = None
+    scale: Mode | None = None
+    set_resources: Mode | None = None
+
+
 class NamespaceRule(Record):
     """One namespace, and the workloads in it that may be written to. Every other workload there is out of scope."""
 
     name: DnsName
+    modes: Modes
     workloads: Annotated[tuple[WorkloadRule, ...], Field(min_length=1)]
 
     @model_validator(mode="after")
     def _named_once(self) -> Self:
         _unique(tuple(w.name for w in self.workloads), "workload")
+        for workload in self.workloads:
+            for verb in workload.verbs:
+                if self.mode(verb) is None:
+                    raise ValueError(f"workload {workload.name} lists {verb}, for which namespace {self.name} has no mode")
         return self
+
+    def mode(self, verb: Verb) -> Mode | None:
+        """None: the verb is never used here."""
+        modes: dict[str, Mode | None] = {
+            "rollback": self.modes.rollback,
+            "restart": self.modes.restart,
+            "scale": self.modes.scale,
+            "set_resources": self.modes.set_resources,
+        }
+        return modes[verb]
 
 
 class LabelRule(Record):
@@ -90,6 +123,30 @@ class Protected(Record):
     names: tuple[DnsName, ...]
     namespaces: tuple[DnsName, ...]
     labels: tuple[LabelRule, ...]
+    annotations: tuple[LabelRule, ...]  # as labels; GitOps tools mark what is theirs by either
+
+
+class Freeze(Record):
+    """A time in which nothing is written, from `start` until before `end`."""
+
+    name: Annotated[str, StringConstraints(min_length=1, max_length=200)]
+    start: Annotated[AwareDatetime, Strict(strict=False)]
+    end: Annotated[AwareDatetime, Strict(strict=False)]
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if not self.start < self.end:
+            raise ValueError(f"the freeze {self.name} ends before it begins")
+        return self
+
+
+class WeeklyFreeze(Record):
+    """A time of the week, UTC, in which nothing is written. If it ends at or before it starts it ends on the next day."""
+
+    name: Annotated[str, StringConstraints(min_length=1, max_length=200)]
+    days: Annotated[tuple[Weekday, ...], Field(min_length=1)]  # on which it starts
+    start: ClockTime
+    end: ClockTime
 
 
 class Limits(Record):
@@ -102,6 +159,8 @@ class Limits(Record):
     cooldown_seconds: Annotated[float, Field(ge=0, le=86_400)]  # between two actions on one target
     actions_per_incident: Annotated[int, Field(ge=1, le=10)]
     actions_per_hour: Annotated[int, Field(ge=1, le=100)]  # over all targets
+    proven_after_seconds: Annotated[float, Field(ge=0, le=2_592_000)]  # a revision that ran for so long before the next is proven
+    approval_seconds: Annotated[float, Field(ge=10, le=86_400)]  # a person's answer comes within so long, or is a no
 
 
 class Policy(Record):
@@ -110,6 +169,8 @@ class Policy(Record):
     version: Literal[1]
     namespaces: Annotated[tuple[NamespaceRule, ...], Field(min_length=1)]
     protected: Protected
+    freezes: tuple[Freeze, ...]
+    weekly_freezes: tuple[WeeklyFreeze, ...]
     limits: Limits
 
     @model_validator(mode="after")

@@ -3,6 +3,7 @@
 Times are UTC and come from the source that is named, never from the model. See design section 4.
 """
 
+from backstop.records.approval import Approval, ApprovalRequest
 from backstop.records.base import DnsName, FactId, ObjectRef, Record, Said, WorkloadRef, canonical_digest, clean
 from backstop.records.diagnosis import (
     Action,
@@ -24,17 +25,21 @@ from backstop.records.health import Health, ServiceHealth, WorkloadHealth
 from backstop.records.lookups import Describe, DiffRevisions, EventsAbout, Inspection, Logs, ProbeService, Query
 from backstop.records.outcome import Handoff, Outcome, OutcomeKind
 from backstop.records.verdicts import Check, Verdict
-from backstop.records.writes import Intent, Revision, TargetState, Write
+from backstop.records.writes import Availability, DisruptionBudget, Intent, Revision, TargetState, Write
 
 __all__ = [
     "Action",
     "Alert",
+    "Approval",
+    "ApprovalRequest",
+    "Availability",
     "BlamedChange",
     "Check",
     "Claim",
     "Describe",
     "Diagnosis",
     "DiffRevisions",
+    "DisruptionBudget",
     "DnsName",
     "Edge",
     "EventsAbout",

@@ -17,11 +17,14 @@ class FaultClass(StrEnum):
     BAD_IMAGE = "bad_image"  # a new revision cannot be pulled
     CRASH_LOOP = "crash_loop"  # a new revision crashes
     BAD_CONFIG = "bad_config"  # an env value, ConfigMap or Secret reference is wrong or missing
+    BAD_PROBE = "bad_probe"  # a new revision serves, and its probe fails all the same
     OUT_OF_MEMORY = "out_of_memory"
     UNSCHEDULABLE = "unschedulable"
     SCALED_DOWN = "scaled_down"
     STUCK_PROCESS = "stuck_process"  # unhealthy without any change: a restart may help
     DEPENDENCY_DOWN = "dependency_down"
+    BAD_SERVICE = "bad_service"  # a Service selects nothing, or aims at a port where nobody listens: a person changes it
+    ADMISSION_REFUSED = "admission_refused"  # a quota, a webhook or a policy refuses new pods: a person changes it
     NO_FAULT = "no_fault"
     UNKNOWN = "unknown"
 

@@ -33,6 +33,9 @@ class FactKind(StrEnum):
     PROBE = "probe"  # one black-box request through the service proxy
     LOG = "log"  # last lines of a container
     LOG_PREVIOUS = "log_previous"  # last lines of its previous container
+    AUTOSCALER = "autoscaler"  # a HorizontalPodAutoscaler; it is about the Deployment that it scales
+    BUDGET = "budget"  # a PodDisruptionBudget; it is about the Deployment whose pods it selects
+    QUOTA = "quota"  # a ResourceQuota; it is about the namespace
     EVENT = "event"  # a Kubernetes Event
     LOOKUP = "lookup"  # what a diagnoser asked to see: may be quoted, and is no symptom by itself
 

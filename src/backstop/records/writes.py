@@ -28,6 +28,11 @@ class Intent(Record):
         """SHA-256 over everything but the hash itself, as hex: what a verdict or an approval is bound to."""
         return canonical_digest(self.model_dump(mode="json", exclude={"plan_hash"}))
 
+    def decision_hash(self) -> str:
+        """SHA-256 over what a person decides on: the action, the object at its generation, before and after. A status that moves
+        changes the plan and not the decision."""
+        return canonical_digest(self.model_dump(mode="json", exclude={"plan_hash", "resource_version", "action_id"}))
+
 
 class Write(Record):
     """A write that reached the cluster, as the API server's own answer tells it."""
@@ -55,6 +60,20 @@ class Revision(Record):
     template: dict[str, JsonValue]  # without the pod-template-hash label
 
 
+class DisruptionBudget(Record):
+    """A PodDisruptionBudget that selects a workload's pods."""
+
+    name: str
+    allowed: int  # status.disruptionsAllowed: how many of them may be missing besides those that are
+
+
+class Availability(Record):
+    """The Deployment's own Available condition."""
+
+    available: bool
+    since: datetime  # when it last changed
+
+
 class TargetState(Record):
     """A Deployment as observed at one moment: everything that a plan, the action gate and the executor decide on."""
 
@@ -74,3 +93,6 @@ class TargetState(Record):
     current_revision: int
     revisions: tuple[Revision, ...]  # oldest first, the current one included
     health: WorkloadHealth
+    availability: Availability | None  # None: it does not say
+    autoscalers: tuple[str, ...]  # HorizontalPodAutoscalers that set its replicas
+    budgets: tuple[DisruptionBudget, ...]

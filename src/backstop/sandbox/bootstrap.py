@@ -100,6 +100,9 @@ CLUSTER_ROLES: Mapping[str, list[Object]] = {
         rule("", ["configmaps", "events", "namespaces", "nodes", "pods", "pods/log", "services"], READ),
         rule("apps", ["deployments", "replicasets"], READ),
         rule("discovery.k8s.io", ["endpointslices"], READ),
+        rule("autoscaling", ["horizontalpodautoscalers"], READ),
+        rule("policy", ["poddisruptionbudgets"], READ),
+        rule("", ["resourcequotas"], READ),
         rule("", ["services/proxy"], ["get"]),
     ],
     "backstop:traffic": [rule("", ["services/proxy"], ["get"]), rule("", ["services"], READ)],
@@ -153,6 +156,8 @@ def grant_executor(objects: Objects, namespace: str, deployments: Iterable[str])
     rules = [
         rule("apps", ["deployments", "replicasets"], ["get", "list"]),
         rule("", ["pods"], ["get", "list"]),
+        rule("autoscaling", ["horizontalpodautoscalers"], ["get", "list"]),
+        rule("policy", ["poddisruptionbudgets"], ["get", "list"]),
         rule("apps", ["deployments", "deployments/scale"], ["patch"], names),
     ]
     if objects.find(resources.NAMESPACES, "", namespace) is None:

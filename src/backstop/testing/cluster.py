@@ -36,6 +36,7 @@ class _Workload:
     deployment: Json
     replica_sets: list[Json]
     stuck: bool = False  # its pods never become ready
+    stuck_since: str = ""
 
 
 @dataclass
@@ -82,7 +83,7 @@ class FakeCluster:
 
     def stick(self, name: str, *, stuck: bool = True) -> None:
         """From now on pods of this workload are never ready; or are again."""
-        self._workloads[name].stuck = stuck
+        self._workloads[name].stuck, self._workloads[name].stuck_since = stuck, self._stamp()
         self.touch(name)
 
     def touch(self, name: str) -> None:
@@ -194,9 +195,11 @@ class FakeCluster:
         workload = self._workloads[name]
         replicas, generation = workload.deployment["spec"]["replicas"], workload.deployment["metadata"]["generation"]
         ready = 0 if workload.stuck else replicas
+        since = workload.stuck_since or self._stamp()
         status = {
             "observedGeneration": generation, "replicas": replicas, "updatedReplicas": replicas, "readyReplicas": ready,
             "availableReplicas": ready,
+            "conditions": [{"type": "Available", "status": str(not workload.stuck), "lastTransitionTime": since}],
         }  # fmt: skip
         return {**workload.deployment, "status": status}
 

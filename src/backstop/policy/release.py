@@ -1,0 +1,105 @@
+"""What a write would run: which revision, whether that was ever any good, and whose images."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from backstop.checks import Opinion, Rule, fails, holds
+from backstop.policy.subject import MissingError, Proposed
+from backstop.records import Revision, Rollback, Scale
+
+
+def revision_fit(proposed: Proposed) -> Opinion:
+    action = proposed.action
+    if not isinstance(action, Rollback):
+        return holds("the write chooses no revision")
+    state = proposed.target
+    if action.to_revision >= state.current_revision:
+        return fails(f"revision {action.to_revision} is not earlier than the current one, {state.current_revision}")
+    revision = next((r for r in state.revisions if r.number == action.to_revision), None)
+    if revision is None:
+        return fails(f"revision {action.to_revision} is not in its history")
+    if not revision.template or revision.template == state.template:
+        return fails(f"revision {action.to_revision} is what runs now, or its template is unknown")
+    if revision.replicas > 0 and revision.ready <= 0:
+        return fails(f"revision {action.to_revision} has {revision.replicas} pods now, and none is ready")
+    return holds(f"revision {action.to_revision} is in its history, before the current {state.current_revision}")
+
+
+def once_healthy(proposed: Proposed) -> Opinion:
+    """Kubernetes does not record that a revision was well. It is inferred: it has ready pods now; or it ran for a while before the
+    next one replaced it, nobody went back from it, and the workload's own condition does not say that it was unavailable then."""
+    action = proposed.action
+    if not isinstance(action, Rollback):
+        return holds("the write chooses no revision")
+    revision, following = _succession(proposed, action.to_revision)
+    what, proven = f"revision {revision.number}", proposed.policy.limits.proven_after_seconds
+    if revision.ready >= 1:
+        return holds(f"{what} has {revision.ready} ready pods now")
+    if doubt := _unproven(proposed, revision, following, proven):
+        return fails(doubt)
+    return holds(f"{what} ran for {proven:g} s or more before revision {following.number} replaced it")
+
+
+def _unproven(proposed: Proposed, revision: Revision, following: Revision, proven: float) -> str:
+    """Why a revision that does not run now is not known to have been well; empty if it is."""
+    what = f"revision {revision.number}"
+    ran = (following.created_at - revision.created_at).total_seconds()
+    if ran < 0:
+        return f"somebody went back from {what} to an earlier template"
+    if ran < proven:
+        return f"{what} ran for {ran:g} s before the next one, less than {proven:g} s: it is not proven"
+    availability = proposed.target.availability
+    if availability is None:
+        return "whether the workload was ever available is not known"
+    if not availability.available and (availability.since - revision.created_at).total_seconds() < proven:
+        return f"the workload has not been available since {what} was made, or not for {proven:g} s"
+    return ""
+
+
+def _succession(proposed: Proposed, number: int) -> tuple[Revision, Revision]:
+    """A revision and the one that came after it. Raises MissingError."""
+    ordered = sorted(proposed.target.revisions, key=lambda r: r.number)
+    for place, revision in enumerate(ordered[:-1]):
+        if revision.number == number:
+            return revision, ordered[place + 1]
+    raise MissingError(f"revision {number} and its successor are not both in the history")
+
+
+def known_images(proposed: Proposed) -> Opinion:
+    """What would run comes from the repositories that the policy lists for the workload."""
+    action = proposed.action
+    if isinstance(action, Scale):
+        return holds("the write changes no image")
+    allowed = set(proposed.rule.images)
+    images = _images(_template(proposed))
+    strange = [image for image in images if repository(image) not in allowed]
+    if strange or not images:
+        return fails(f"{strange[0] if strange else 'no image'} is not of a repository that the policy lists for it")
+    return holds(f"it would run {', '.join(images)}")
+
+
+def _template(proposed: Proposed) -> dict[str, Any]:
+    action, state = proposed.action, proposed.target
+    if not isinstance(action, Rollback):
+        return state.template
+    return next(r.template for r in state.revisions if r.number == action.to_revision)
+
+
+def _images(template: dict[str, Any]) -> list[str]:
+    spec = template["spec"]
+    return [str(container["image"]) for kind in ("initContainers", "containers") for container in spec.get(kind) or ()]
+
+
+def repository(image: str) -> str:
+    """`demo/web` of `docker.io/demo/web:1.0@sha256:…`: the name without registry of Docker Hub, tag and digest."""
+    name = image.partition("@")[0]
+    head, slash, last = name.rpartition("/")
+    return (head + slash + last.partition(":")[0]).removeprefix("docker.io/").removeprefix("library/")
+
+
+RELEASE_RULES: Final[tuple[Rule[Proposed], ...]] = (
+    Rule("A-REVISION", revision_fit),
+    Rule("A-ONCE-HEALTHY", once_healthy),
+    Rule("A-IMAGE", known_images),
+)
