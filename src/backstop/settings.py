@@ -15,7 +15,7 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
 from backstop.errors import ConfigError
@@ -142,6 +142,8 @@ class Settings(BaseSettings):
     verify_max_error_rate: Share = 0.01
     verify_worse_seconds: Seconds = 3.0  # something healthy before has to be unhealthy for so long before the write is taken back
     apply_deadline_seconds: Seconds = 30.0  # for the executor's answer to one write; afterwards its outcome counts as unknown
+
+    state_dir: Annotated[Path, AfterValidator(Path.expanduser), Field(validate_default=True)] = Path("~/.local/state/backstop")
 
     # The anomaly budget: so many anomalies within a window, and Backstop stops acting.
     breaker_target_anomalies: Count = 2

@@ -1,4 +1,4 @@
-"""The anomaly budget: what opens it, what closes it again, and that it is open whenever it cannot be counted."""
+"""The anomaly budget: what opens the breaker, what closes it again, and what it says meanwhile."""
 
 from __future__ import annotations
 
@@ -8,37 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from backstop.breaker import Breaker, Budget, Cause, Window
+from backstop.breaker import MAX_WINDOW_SECONDS, Breaker, Budget, Cause, Window, Writes, budget_of
 from backstop.clock import ManualClock
-from backstop.records import WorkloadRef
-
-BUDGET = Budget(per_target=Window(2, 86_400), per_cause=Window(4, 3_600), overall=Window(6, 3_600), distinct_targets=Window(4, 600))
-
-
-def workload(name: str) -> WorkloadRef:
-    return WorkloadRef(kind="Deployment", namespace="shop", name=name)
-
-
-CHECKOUT, CATALOG = workload("checkout"), workload("catalog")
-
-
-@pytest.fixture
-def clock() -> ManualClock:
-    return ManualClock()
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "state" / "breaker.json"
-
-
-@pytest.fixture
-def breaker(path: Path, clock: ManualClock) -> Breaker:
-    return Breaker(path, clock, BUDGET)
-
-
-def spend(breaker: Breaker, target: WorkloadRef = CHECKOUT, cause: Cause = Cause.REJECTED_DIAGNOSIS) -> bool:
-    return breaker.spend(target, cause, incident="i", reason="r").open
+from backstop.settings import load_settings
+from tests.breaker.conftest import BUDGET, CATALOG, CHECKOUT, DAY, HOUR, opened, spend, workload
 
 
 def test_one_anomaly_does_not_open_it_and_a_second_on_the_target_does(breaker: Breaker) -> None:
@@ -52,9 +25,9 @@ def test_it_closes_when_the_window_has_passed_and_not_before(breaker: Breaker, c
     spend(breaker)
     clock.advance(100)
     spend(breaker)
-    clock.advance(86_400 - 101)
+    clock.advance(DAY - 101)
     assert breaker.state(CHECKOUT).open
-    clock.advance(2)
+    clock.advance(1)
     assert not breaker.state(CHECKOUT).open
 
 
@@ -75,7 +48,7 @@ def test_one_cause_on_many_targets_opens_it_for_all(breaker: Breaker, clock: Man
 
 
 def test_many_anomalies_of_any_kind_open_it_for_all(breaker: Breaker, clock: ManualClock) -> None:
-    causes = (Cause.TOOL_FAULT, Cause.REVERSAL, Cause.DENIED_ACTION)
+    causes = (Cause.TOOL_FAULT, Cause.REJECTED_DIAGNOSIS, Cause.DENIED_ACTION)
     for number in range(6):
         clock.advance(400)
         spend(breaker, workload(f"w{number}"), causes[number % 3])
@@ -88,84 +61,231 @@ def test_anomalies_on_many_targets_within_minutes_open_it_for_all(breaker: Break
     assert breaker.state(CATALOG).scope == "targets"
 
 
+def test_many_anomalies_on_one_target_are_not_many_targets(breaker: Breaker) -> None:
+    for _ in range(3):
+        spend(breaker, CHECKOUT, Cause.DENIED_ACTION)
+        spend(breaker, CATALOG, Cause.TOOL_FAULT)
+    assert breaker.state(workload("other")).scope == "global"
+
+
+def test_a_write_that_made_things_worse_opens_its_target_at_once(path: Path, clock: ManualClock) -> None:
+    generous = Breaker(path, clock, Budget(per_target=Window(100, DAY)))
+    state = generous.spend(CHECKOUT, Cause.WORSENED, incident="i", reason="r")
+    assert (state.open, state.scope, state.until) == (True, "target", clock.now() + timedelta(days=1))
+    assert "made things worse" in state.reason
+    assert not generous.state(CATALOG).open
+    clock.advance(DAY)
+    assert not generous.state(CHECKOUT).open
+
+
+@pytest.mark.parametrize("bad", [Cause.FAILED_VERIFICATION, Cause.REVERSAL, Cause.WORSENED])
+def test_three_bad_writes_of_the_last_five_open_it_for_all(breaker: Breaker, clock: ManualClock, bad: Cause) -> None:
+    """Hours apart, on targets of their own: no other budget is spent by them."""
+    for number, good in enumerate((False, True, False, True)):
+        clock.advance(2 * HOUR)
+        target, incident = workload(f"w{number}"), f"i{number}"
+        _ = breaker.succeeded(target, incident) if good else spend(breaker, target, bad, incident=incident)
+    assert not breaker.state(CATALOG).open
+    spend(breaker, workload("w4"), bad, incident="i4")
+    state = breaker.state(CATALOG)
+    assert (state.scope, state.until) == ("writes", clock.now() + timedelta(hours=24 - 6))
+    assert "3 of the last 5 writes" in state.reason
+
+
+def test_good_writes_push_the_bad_ones_out_of_the_last_five(breaker: Breaker, clock: ManualClock) -> None:
+    for number, good in enumerate((False, False, True, True, True, False)):
+        clock.advance(2 * HOUR)
+        target, incident = workload(f"w{number}"), f"i{number}"
+        _ = breaker.succeeded(target, incident) if good else spend(breaker, target, Cause.REVERSAL, incident=incident)
+    assert not breaker.state(CATALOG).open
+
+
+def test_what_is_said_twice_of_one_write_is_one_bad_write(breaker: Breaker, clock: ManualClock) -> None:
+    for number in range(2):
+        clock.advance(2 * HOUR)
+        spend(breaker, workload(f"w{number}"), Cause.FAILED_VERIFICATION, incident=f"i{number}")
+        spend(breaker, workload(f"w{number}"), Cause.REVERSAL, incident=f"i{number}")
+    assert not breaker.state(CATALOG).open
+    assert len(breaker.overview().writes) == 2
+
+
+def test_a_bad_write_is_not_made_good_by_what_is_said_of_it_later(breaker: Breaker) -> None:
+    breaker.succeeded(CHECKOUT, "i")
+    spend(breaker, CHECKOUT, Cause.REVERSAL, incident="i")
+    breaker.succeeded(CHECKOUT, "i")
+    (write,) = breaker.overview().writes
+    assert not write.good
+
+
+def test_the_same_incident_on_another_target_is_another_write(breaker: Breaker) -> None:
+    breaker.succeeded(CHECKOUT, "i")
+    breaker.succeeded(CATALOG, "i")
+    breaker.succeeded(CATALOG, "i")
+    assert [write.target for write in breaker.overview().writes] == [CHECKOUT, CATALOG]
+
+
+def test_what_is_no_write_is_no_bad_write(breaker: Breaker) -> None:
+    for cause in (Cause.REJECTED_DIAGNOSIS, Cause.DENIED_ACTION, Cause.TOOL_FAULT):
+        spend(breaker, CHECKOUT, cause)
+    assert breaker.overview().writes == ()
+
+
+def test_a_success_does_not_open_or_close_anything_by_itself(breaker: Breaker) -> None:
+    assert not breaker.succeeded(CATALOG, "i").open
+    opened(breaker)
+    assert breaker.succeeded(CHECKOUT, "i").open
+
+
+def test_it_says_which_budget_is_spent_until_when_and_what_to_do(breaker: Breaker, clock: ManualClock) -> None:
+    spend(breaker)
+    clock.advance(HOUR)
+    spend(breaker)
+    assert breaker.state(CHECKOUT).reason == (
+        "2 anomalies on shop/deployment/checkout within 24 h, and 2 spend the budget; by itself it closes at 2026-01-02 00:00:00 "
+        "UTC if nothing else happens; before, a person may allow one action (backstop breaker probe) or reset it "
+        "(backstop breaker reset)"
+    )
+
+
+def test_it_says_all_budgets_that_are_spent_and_the_last_time(breaker: Breaker, clock: ManualClock) -> None:
+    for _ in range(4):
+        spend(breaker)
+    state = breaker.state(CHECKOUT)
+    assert state.reason.startswith(
+        "4 anomalies on shop/deployment/checkout within 24 h, and 2 spend the budget; "
+        "4 anomalies of the kind rejected_diagnosis within 1 h, and 4 spend the budget; by itself"
+    )
+    assert state.until == clock.now() + timedelta(days=1)
+    assert breaker.state(CATALOG).until == clock.now() + timedelta(hours=1)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "length"), [(1, "1 s"), (59, "59 s"), (60, "1 min"), (600, "10 min"), (3_599, "59.9833 min"), (3_600, "1 h")]
+)
+def test_it_says_how_long_a_window_is(path: Path, clock: ManualClock, seconds: float, length: str) -> None:
+    breaker = Breaker(path, clock, Budget(per_target=Window(1, seconds)))
+    assert f" within {length}, and 1 spend" in breaker.spend(CHECKOUT, Cause.TOOL_FAULT, incident="i", reason="r").reason
+
+
+def test_closed_says_so_and_names_nothing(breaker: Breaker) -> None:
+    state = breaker.state(CHECKOUT)
+    assert (state.open, state.scope, state.half_open, state.until) == (False, None, False, None)
+    assert state.reason == "the anomaly budget is not spent"
+
+
+def test_what_is_said_of_an_anomaly_is_kept_whatever_it_is(breaker: Breaker) -> None:
+    spend(breaker, incident="\ud800", reason="\x1b[31mred\x00 " + "x" * 5_000)
+    (anomaly,) = breaker.overview().anomalies
+    assert (anomaly.target, anomaly.cause, anomaly.incident) == (CHECKOUT, Cause.REJECTED_DIAGNOSIS, "?")
+    assert anomaly.reason == "red\ufffd " + "x" * 495
+
+
 def test_it_survives_the_process(breaker: Breaker, path: Path, clock: ManualClock) -> None:
-    spend(breaker)
-    spend(breaker)
+    opened(breaker)
     assert Breaker(path, clock, BUDGET).state(CHECKOUT).open
 
 
-def test_its_file_is_its_owners_alone(breaker: Breaker, path: Path) -> None:
+def test_its_files_are_its_owners_alone(breaker: Breaker, path: Path) -> None:
     spend(breaker)
-    assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    assert [entry.name for entry in path.parent.iterdir()] == ["breaker.json"]
-
-
-@pytest.mark.parametrize("content", [b"", b"{", b"null", b"[]", b'{"version": 2, "anomalies": [], "resets": []}', b"\xff\xfe\x00"])
-def test_state_that_cannot_be_read_means_open_and_is_left_as_it_is(path: Path, clock: ManualClock, content: bytes) -> None:
-    path.parent.mkdir(parents=True)
-    path.write_bytes(content)
-    breaker = Breaker(path, clock, BUDGET)
-    assert breaker.state(CHECKOUT).scope == "state"
-    assert spend(breaker) is True
-    assert path.read_bytes() == content
-
-
-def test_state_that_is_not_a_file_means_open(path: Path, clock: ManualClock) -> None:
-    path.mkdir(parents=True)
-    assert Breaker(path, clock, BUDGET).state(CHECKOUT).open
-
-
-def test_state_that_cannot_be_written_means_open(tmp_path: Path, clock: ManualClock) -> None:
-    (tmp_path / "state").write_text("a file where a directory should be")
-    breaker = Breaker(tmp_path / "state" / "breaker.json", clock, BUDGET)
-    assert spend(breaker) is True
-    assert breaker.state(CATALOG).scope == "state"
+    assert {entry.name: stat.S_IMODE(entry.stat().st_mode) for entry in path.parent.iterdir()} == {
+        "breaker.json": 0o600,
+        ".breaker.json.lock": 0o600,
+    }
 
 
 def test_a_reset_has_a_name_on_it(breaker: Breaker) -> None:
-    for nobody in ("", "  "):
+    for nobody in ("", "  ", "\x1b[0m"):
         with pytest.raises(ValueError, match="name"):
             breaker.reset(nobody)
 
 
 def test_a_reset_starts_counting_again_for_one_target_only(breaker: Breaker, path: Path, clock: ManualClock) -> None:
-    for target in (CHECKOUT, CATALOG):
-        spend(breaker, target)
-        spend(breaker, target)
-    breaker.reset("ada", CHECKOUT)
+    opened(breaker)
+    opened(breaker, CATALOG)
+    breaker.succeeded(CATALOG, "good")
+    breaker.succeeded(CHECKOUT, "good")
+    breaker.reset(" ada ", CHECKOUT, why="it was us")
     assert not breaker.state(CHECKOUT).open
     assert breaker.state(CATALOG).open
-    assert '"by":"ada"' in path.read_text()
-    assert not Breaker(path, clock, BUDGET).state(CHECKOUT).open
+    known = Breaker(path, clock, BUDGET).overview()
+    assert ({a.target for a in known.anomalies}, {w.target for w in known.writes}) == ({CATALOG}, {CATALOG})
+    (reset,) = known.resets
+    assert (reset.by, reset.why, reset.target, reset.scopes, reset.at) == ("ada", "it was us", CHECKOUT, (), clock.now())
 
 
-def test_unreadable_state_is_reset_as_a_whole_or_not_at_all(path: Path, clock: ManualClock) -> None:
-    path.parent.mkdir(parents=True)
-    path.write_text("{")
-    breaker = Breaker(path, clock, BUDGET)
-    with pytest.raises(ValueError, match="as a whole"):
-        breaker.reset("ada", CHECKOUT)
-    breaker.reset("ada")
+def test_a_reset_of_everything_forgets_everything_but_who_did_it(breaker: Breaker, path: Path, clock: ManualClock) -> None:
+    opened(breaker)
+    spend(breaker, CATALOG, Cause.REVERSAL)
+    breaker.reset("ada", CATALOG)
+    clock.advance(5)
+    breaker.reset("eve")
+    known = Breaker(path, clock, BUDGET).overview()
+    assert (known.anomalies, known.writes, known.targets) == ((), (), {})
+    assert [(reset.by, reset.target, reset.why) for reset in known.resets] == [("ada", CATALOG, ""), ("eve", None, "")]
     assert not breaker.state(CHECKOUT).open
-    assert not Breaker(path, clock, BUDGET).state(CHECKOUT).open
 
 
-def test_an_anomaly_from_the_future_still_counts(path: Path, clock: ManualClock) -> None:
-    ahead = ManualClock(clock.now() + timedelta(days=400))
-    late = Breaker(path, ahead, BUDGET)
-    spend(late)
-    spend(late)
-    assert Breaker(path, clock, BUDGET).state(CHECKOUT).open, "a clock that was set back must not close it"
+def test_of_resets_the_latest_hundred_stay_on_record(breaker: Breaker) -> None:
+    for number in range(101):
+        breaker.reset(f"ada{number}", CHECKOUT if number % 2 else None)
+    known = breaker.overview().resets
+    assert (len(known), known[0].by, known[-1].by) == (100, "ada1", "ada100")
 
 
-@pytest.mark.parametrize(("count", "seconds"), [(0, 1.0), (1, 0.0), (1, float("nan")), (1, float("inf")), (-1, 1.0)])
+@pytest.mark.parametrize(
+    ("count", "seconds"),
+    [
+        (0, 1.0), (-1, 1.0), (100_001, 1.0), (1, 0.0), (1, -1.0), (1, float("nan")), (1, float("inf")), (1, 1e300),
+        (1, MAX_WINDOW_SECONDS + 1), (2.5, 1.0), (float("nan"), 1.0), (float("inf"), 1.0), ("1", 1.0),
+    ],
+)  # fmt: skip
 def test_a_budget_that_limits_nothing_cannot_be_made(count: int, seconds: float) -> None:
     with pytest.raises(ValueError, match="not a budget"):
         Window(count, seconds)
+    for bad, last in ((count, 5), (1, count)):
+        with pytest.raises(ValueError, match="not a budget"):
+            Writes(bad, last, seconds)
 
 
-def test_old_anomalies_are_forgotten(breaker: Breaker, path: Path, clock: ManualClock) -> None:
+def test_the_widest_and_the_narrowest_budget_can_be_made() -> None:
+    assert Window(100_000, MAX_WINDOW_SECONDS).seconds == 30 * DAY
+    assert Writes(1, 1, 0.001).last == 1
+
+
+def test_more_bad_writes_than_are_looked_at_is_not_a_budget() -> None:
+    with pytest.raises(ValueError, match="6 of the last 5 writes is not a budget"):
+        Writes(6, 5, 1.0)
+    assert Writes(5, 5, 1.0).bad == 5
+
+
+def test_without_settings_it_is_the_budget_of_the_documentation() -> None:
+    expected = Budget(
+        per_target=Window(2, DAY),
+        per_cause=Window(6, HOUR),
+        overall=Window(8, HOUR),
+        distinct_targets=Window(4, 600),
+        writes=Writes(3, 5, DAY),
+    )
+    assert budget_of(load_settings()) == Budget() == expected
+
+
+def test_the_settings_say_what_the_budget_is() -> None:
+    settings = {
+        "breaker_target_anomalies": 11, "breaker_target_window_seconds": 12.0, "breaker_cause_anomalies": 13,
+        "breaker_global_anomalies": 14, "breaker_window_seconds": 15.0,
+    }  # fmt: skip
+    expected = Budget(per_target=Window(11, 12.0), per_cause=Window(13, 15.0), overall=Window(14, 15.0))
+    assert budget_of(load_settings(settings)) == expected
+
+
+@pytest.mark.parametrize("longest", ["per_target", "per_cause", "overall", "distinct_targets"])
+def test_what_no_window_reaches_is_forgotten_and_nothing_before(path: Path, clock: ManualClock, longest: str) -> None:
+    short = {name: Window(9, 10.0) for name in ("per_target", "per_cause", "overall", "distinct_targets")}
+    breaker = Breaker(path, clock, Budget(**{**short, longest: Window(9, 1_000.0)}))  # type: ignore[arg-type]
     spend(breaker)
-    clock.advance(90_000)
+    clock.advance(999)
+    spend(breaker, CATALOG)
+    assert "checkout" in path.read_text()
+    clock.advance(1)
     spend(breaker, CATALOG)
     assert "checkout" not in path.read_text()

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from backstop.cli import doctor, drill, sandbox
+from backstop.cli import breaker, doctor, drill, sandbox
 from backstop.errors import BackstopError, UsageError
 
 app = typer.Typer(
@@ -21,6 +21,7 @@ app = typer.Typer(
 app.command("drill", short_help="One incident: a naive agent and Backstop side by side.")(drill.drill)
 app.command("doctor", short_help="What is configured, which models answer, what the identity may do.")(doctor.doctor)
 app.add_typer(sandbox.app, name="sandbox")
+app.add_typer(breaker.app, name="breaker")
 
 
 def _print_version(asked: bool) -> None:

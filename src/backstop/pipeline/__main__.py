@@ -12,7 +12,7 @@ import sys
 from contextlib import AsyncExitStack
 
 from backstop.agent_process import AgentConfig, config_of, say, work_commands
-from backstop.breaker import Breaker, Budget, Window
+from backstop.breaker import Breaker, budget_of
 from backstop.clock import SystemClock
 from backstop.cluster.client import ClusterClient
 from backstop.cluster.reads import ClusterReads, ReadLimits
@@ -28,17 +28,6 @@ from backstop.pipeline.incident import Incident
 from backstop.pipeline.session import Tools
 from backstop.policy import load_policy
 from backstop.records import Outcome
-from backstop.settings import Settings
-
-
-def budget_of(settings: Settings) -> Budget:
-    """The anomaly budget that the settings describe."""
-    hour = settings.breaker_window_seconds
-    return Budget(
-        per_target=Window(settings.breaker_target_anomalies, settings.breaker_target_window_seconds),
-        per_cause=Window(settings.breaker_cause_anomalies, hour),
-        overall=Window(settings.breaker_global_anomalies, hour),
-    )
 
 
 async def serve(config: AgentConfig) -> None:
