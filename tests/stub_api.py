@@ -44,6 +44,7 @@ class StubApi:
                 "events",
                 "horizontalpodautoscalers",
                 "poddisruptionbudgets",
+                "resourcequotas",
             )
         }
         self.logs: dict[tuple[str, str, bool], bytes] = {}
@@ -210,6 +211,10 @@ class StubApi:
         return _json(200, self.objects[kind][name], audit)
 
     def _listed(self, request: web.Request, kind: str, audit: str) -> web.Response:
+        if kind not in self.objects:
+            return web.Response(
+                status=404, text="404 page not found"
+            )  # as an API server answers for a group that it does not serve
         names = sorted(self.objects[kind])
         start, limit = int(request.query.get("continue", "0")), int(request.query.get("limit", "500"))
         metadata = {"continue": str(start + limit)} if start + limit < len(names) else {}

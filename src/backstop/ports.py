@@ -49,7 +49,7 @@ class Look(Record):
     """One look at a namespace, raw: API objects as JSON, logs and probes. `pipeline.evidence` makes facts of it."""
 
     namespace: str
-    objects: tuple[dict[str, JsonValue], ...]  # Deployments, ReplicaSets, Pods, Services, EndpointSlices, Events
+    objects: tuple[dict[str, JsonValue], ...]  # of the kinds in `cluster.reads`: KINDS and BOUNDS
     logs: tuple[ContainerLog, ...]
     probes: tuple[Probe, ...]
     omissions: tuple[Omission, ...]

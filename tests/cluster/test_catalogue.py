@@ -9,7 +9,7 @@ from typing import Any
 
 import jsonpatch
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from backstop.cluster.objects import RESTARTED_AT
@@ -105,11 +105,13 @@ def test_bytes_as_a_quantity(size: int, quantity: str) -> None:
     assert memory_quantity(size) == quantity
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(before=SPECS, after=SPECS)
 def test_a_restoration_restores_exactly(before: dict[str, Any], after: dict[str, Any]) -> None:
     assert written(after, restoration(before, after, after)) == before
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(before=SPECS, after=SPECS, now=SPECS)
 def test_a_restoration_never_overwrites_what_somebody_else_wrote(
     before: dict[str, Any], after: dict[str, Any], now: dict[str, Any]

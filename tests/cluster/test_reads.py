@@ -16,6 +16,7 @@ from backstop.errors import ClusterRefused
 from backstop.records import Alert, WorkloadRef
 from tests.stub_api import READER, StubApi
 
+BOUNDS = ["horizontalpodautoscalers", "poddisruptionbudgets", "resourcequotas"]
 CHECKOUT = WorkloadRef(kind="Deployment", namespace="shop", name="checkout")
 ALERT = Alert(
     id="a1",
@@ -54,7 +55,7 @@ async def test_a_look_is_only_reads(api: StubApi, door: ClusterClient) -> None:
     assert {method for method, _, _ in api.requests} == {"GET"}
 
 
-@pytest.mark.parametrize("kind", ["replicasets", "services", "endpointslices", "events"])
+@pytest.mark.parametrize("kind", ["replicasets", "services", "endpointslices", "events", *BOUNDS])
 async def test_what_may_not_be_read_is_an_omission_and_hides_nothing_else(api: StubApi, door: ClusterClient, kind: str) -> None:
     api.refuse.add(kind)
     look = await reads(door).look(ALERT)
@@ -62,6 +63,21 @@ async def test_what_may_not_be_read_is_an_omission_and_hides_nothing_else(api: S
     assert (omission.why, omission.what.lower().replace(" objects", "s")) == ("unreadable", kind)
     assert "403" in omission.detail
     assert any(obj["kind"] == "Deployment" for obj in look.objects)
+
+
+@pytest.mark.parametrize("kind", BOUNDS)
+async def test_a_kind_that_the_cluster_does_not_serve_is_not_there_and_nothing_is_missing(
+    api: StubApi, door: ClusterClient, kind: str
+) -> None:
+    del api.objects[kind]
+    assert (await reads(door).look(ALERT)).omissions == ()
+
+
+async def test_what_bounds_the_workloads_is_read_too(api: StubApi, door: ClusterClient) -> None:
+    for kind in BOUNDS:
+        api.put(kind, f"of-{kind}")
+    kinds = {str(obj["kind"]) for obj in (await reads(door).look(ALERT)).objects}
+    assert {"HorizontalPodAutoscaler", "PodDisruptionBudget", "ResourceQuota"} <= kinds
 
 
 async def test_deployments_that_may_not_be_read_are_an_error(api: StubApi, door: ClusterClient) -> None:

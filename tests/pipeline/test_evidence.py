@@ -21,7 +21,8 @@ CHECKOUT = WorkloadRef(kind="Deployment", namespace="shop", name="checkout")
 ALERT = Alert(id="a1", name="ErrorRate", target=CHECKOUT, service="checkout", summary="requests fail", started_at=NOW)
 KINDS = {
     "deployments": "Deployment", "replicasets": "ReplicaSet", "pods": "Pod", "services": "Service",
-    "endpointslices": "EndpointSlice", "events": "Event",
+    "endpointslices": "EndpointSlice", "events": "Event", "horizontalpodautoscalers": "HorizontalPodAutoscaler",
+    "poddisruptionbudgets": "PodDisruptionBudget", "resourcequotas": "ResourceQuota",
 }  # fmt: skip
 
 
@@ -43,6 +44,18 @@ def shop() -> StubApi:
             status={"observedGeneration": 1, "readyReplicas": 1, "availableReplicas": 1, "updatedReplicas": 1, "replicas": 1},
         )  # fmt: skip
         api.put("services", name, spec={"selector": {"app": name}, "ports": [{"port": 5432, "targetPort": 5432}]})
+    api.put(
+        "horizontalpodautoscalers", "checkout-hpa",
+        spec={"scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "checkout"}, "maxReplicas": 9},
+    )  # fmt: skip
+    api.put(
+        "poddisruptionbudgets", "checkout-pdb",
+        spec={"minAvailable": "50%", "selector": {"matchLabels": {"app": "checkout"}}}, status={"disruptionsAllowed": 1},
+    )  # fmt: skip
+    api.put(
+        "resourcequotas", "team",
+        spec={"hard": {"pods": "9"}}, status={"hard": {"pods": "9", "requests.cpu": "4"}, "used": {"pods": "5"}},
+    )  # fmt: skip
     api.put(
         "endpointslices", "checkout-1",
         metadata={"labels": {"kubernetes.io/service-name": "checkout"}},
@@ -89,7 +102,8 @@ def only(found: Evidence, kind: FactKind, name: str) -> Fact:
 
 def test_facts_come_in_their_order_with_the_target_first() -> None:
     found = evidence()
-    order = ["workload", "revision", "service", "dependency", "pod", "probe", "log", "log_previous", "event"]
+    order = ["workload", "revision", "service", "dependency", "pod", "probe", "log", "log_previous"]
+    order += ["autoscaler", "budget", "quota", "event"]
     places = [order.index(fact.kind) for fact in found.facts]
     assert places == sorted(places)
     assert [f.id for f in found.facts] == [f"E{n}" for n in range(1, len(found.facts) + 1)]
@@ -111,6 +125,80 @@ def test_a_workload_says_how_many_and_in_data_too() -> None:
         "unhealthy": False,
     }
     assert expected.items() <= fact.data.items()
+
+
+def test_what_bounds_a_workload_is_said_of_it() -> None:
+    found = evidence()
+    scaler, budget = (only(found, kind, "checkout") for kind in (FactKind.AUTOSCALER, FactKind.BUDGET))
+    assert scaler.text == "horizontalpodautoscaler/checkout-hpa sets the replicas of deployment/checkout, 1 to 9"
+    assert scaler.data == {"name": "checkout-hpa", "minimum": 1, "maximum": 9}
+    assert budget.lines() == (
+        "poddisruptionbudget/checkout-pdb keeps pods of deployment/checkout: at least 50%",
+        "1 more may be missing now",
+    )
+    assert budget.data == {"name": "checkout-pdb", "disruptions_allowed": 1}
+    assert scaler.about.kind == budget.about.kind == "Deployment"
+
+
+def test_a_quota_is_said_of_the_namespace() -> None:
+    fact = only(evidence(), FactKind.QUOTA, "shop")
+    assert fact.lines() == ("resourcequota/team of namespace shop", "pods: 5 of 9 used", "requests.cpu: 0 of 4 used")
+    assert fact.data == {"name": "team", "hard": {"pods": "9", "requests.cpu": "4"}, "used": {"pods": "5"}}
+    assert fact.about.kind == "Namespace"
+
+
+@pytest.mark.parametrize("aim", [{"kind": "StatefulSet", "name": "checkout"}, {"kind": "Deployment", "name": "gone"}, {}])
+def test_an_autoscaler_of_something_else_is_said_of_nothing(aim: dict[str, str]) -> None:
+    api = shop()
+    api.objects["horizontalpodautoscalers"]["checkout-hpa"]["spec"]["scaleTargetRef"] = aim
+    assert not [fact for fact in evidence(api).facts if fact.kind is FactKind.AUTOSCALER]
+
+
+def test_a_budget_without_a_status_allows_nothing_to_be_missing() -> None:
+    api = shop()
+    del api.objects["poddisruptionbudgets"]["checkout-pdb"]["status"]
+    assert only(evidence(api), FactKind.BUDGET, "checkout").data["disruptions_allowed"] == 0
+
+
+def test_a_workload_says_what_its_containers_ask_for_and_offer() -> None:
+    api = shop()
+    api.checkout["spec"]["template"]["spec"]["containers"][0] |= {
+        "resources": {"requests": {"cpu": "50m"}, "limits": {"memory": "64Mi", "cpu": 1}},
+        "ports": [{"name": "http", "containerPort": 8080}, {"containerPort": 9090, "protocol": "UDP"}],
+        "readinessProbe": {"httpGet": {"path": "/ready", "port": "http", "httpHeaders": [{"name": "X", "value": "hidden"}]}},
+        "livenessProbe": {"exec": {"command": ["hidden"]}},
+    }
+    fact = only(evidence(api), FactKind.WORKLOAD, "checkout")
+    assert {
+        "selects pods with app=checkout",
+        "container web requests cpu 50m; limits cpu 1, memory 64Mi",
+        "container web listens on 8080/TCP (http), 9090/UDP",
+        "container web readiness: GET /ready on port http",
+        "container web liveness: a command",
+    } <= set(fact.lines())
+    assert "hidden" not in fact.text
+    assert fact.data["selector"] == {"app": "checkout"}
+    assert fact.data["ports"] == [8080, 9090]
+    assert fact.data["port_names"] == {"http": 8080}
+    assert fact.data["memory_limits"] == {"web": 64 * 2**20}
+
+
+def test_a_service_says_where_its_ports_lead() -> None:
+    api = shop()
+    api.objects["services"]["checkout"]["spec"]["ports"] = [
+        {"port": 80, "targetPort": "http"},
+        {"port": 81, "targetPort": 8081},
+        {"port": 82},
+    ]
+    fact = only(evidence(api), FactKind.SERVICE, "checkout")
+    assert fact.data["target_ports"] == ["http", 8081, 82]
+    assert fact.data["selector"] == {"app": "checkout"}
+
+
+def test_refused_pods_are_told_without_the_names_they_would_have_had() -> None:
+    said = 'pods "checkout-bbb-x7k2p" is forbidden: exceeded quota: q, requested: pods=1, used: pods=6, limited: pods=4'
+    expected = 'pods "checkout-bbb-<random>" is forbidden: exceeded quota: q, requested: pods=1, used: <then>, limited: pods=4'
+    assert stable(said) == expected
 
 
 @pytest.mark.parametrize(

@@ -51,6 +51,12 @@ KINDS: Mapping[str, str] = {
 }
 AUTOSCALERS = "/apis/autoscaling/v2/namespaces/{}/horizontalpodautoscalers"
 BUDGETS = "/apis/policy/v1/namespaces/{}/poddisruptionbudgets"
+BOUNDS: Mapping[str, str] = {
+    "HorizontalPodAutoscaler": AUTOSCALERS,
+    "PodDisruptionBudget": BUDGETS,
+    "ResourceQuota": f"{CORE}/namespaces/{{}}/resourcequotas",
+}
+"""What bounds workloads. A cluster need not serve these kinds: one that it does not serve it does not have."""
 _GONE = "it is gone"
 
 
@@ -99,7 +105,7 @@ class ClusterReads:
     async def look(self, alert: Alert) -> Look:
         """Raises ClusterError if the Deployments of the namespace cannot be listed, or the alert's target is not among them."""
         found = _Listing(alert.target.namespace)
-        await asyncio.gather(*(self._collect(found, kind, required=kind == "Deployment") for kind in KINDS))
+        await asyncio.gather(*(self._collect(found, kind, required=kind == "Deployment") for kind in (*KINDS, *BOUNDS)))
         if alert.target.name not in [name(d) for d in found.of("Deployment")]:
             raise _no_such(alert.target, found.of("Deployment"))
         near = reach(alert.target.name, dependencies(found.of("Deployment"), found.of("Service")))
@@ -108,7 +114,7 @@ class ClusterReads:
         probes = await self._probes(found, alert, near)  # after the logs, so that our own reading does not slow what is probed
         return Look(
             namespace=found.namespace,
-            objects=tuple(obj for kind in KINDS for obj in found.of(kind)),
+            objects=tuple(obj for kind in (*KINDS, *BOUNDS) for obj in found.of(kind)),
             logs=tuple(logs),
             probes=tuple(probes),
             omissions=tuple(found.omissions),
@@ -144,7 +150,7 @@ class ClusterReads:
 
     async def _collect(self, found: _Listing, kind: str, *, required: bool = False) -> None:
         """All objects of one kind, up to the limit of pages, with the kind that list items leave out."""
-        path, items, token = KINDS[kind].format(found.namespace), list[Json](), ""
+        path, items, token = {**KINDS, **BOUNDS}[kind].format(found.namespace), list[Json](), ""
         try:
             for _ in range(self._limits.pages):
                 params: dict[str, str | int] = {"limit": self._limits.page} | ({"continue": token} if token else {})
@@ -157,6 +163,8 @@ class ClusterReads:
         except ClusterError as error:
             if required:
                 raise
+            if kind in BOUNDS and error.status == 404:
+                return
             found.omit(f"{kind} objects", "unreadable", error.what)
             return
         if token:

@@ -23,6 +23,8 @@ _UNSTABLE: Final = (
     (re.compile(r"\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b"), "<uid>"),
     (re.compile(r"\b\d{1,3}(?:\.\d{1,3}){3}(?::\d+)?\b"), "<address>"),
     (re.compile(r"\bback-off \d\w* "), "back-off "),
+    (re.compile(r'(?<=pods ")([a-z0-9.-]+)-[a-z0-9]{5}(?=" is forbidden)'), r"\1-<random>"),  # another name at each attempt
+    (re.compile(r"(?<=, used: )\S+(?=, limited: )"), "<then>"),  # what a quota had given away at that moment
 )
 _SECRET: Final = re.compile(r"pass|secret|token|credential|private|(?:^|_)(?:api_?)?key$", re.IGNORECASE)
 _ROUTINE: Final = frozenset({"Scheduled", "Pulling", "Pulled", "Created", "Started", "SuccessfulCreate", "SuccessfulDelete"})
@@ -61,7 +63,9 @@ def workload(deployment: Json, pods: Sequence[Json], *, served: bool) -> Draft:
     failing = any(text(c, "type") == "Progressing" and text(c, "status") == "False" for c in conditions)
     short = health.available < health.desired or not health.observed or (served and health.desired == 0)
     images = objects.images(mapping(deployment, "spec", "template"))
-    labels = strings(deployment, "metadata", "labels")
+    labels, chosen = strings(deployment, "metadata", "labels"), strings(deployment, "spec", "selector", "matchLabels")
+    containers = sequence(deployment, "spec", "template", "spec", "containers")
+    offered = [port for container in containers for port in sequence(container, "ports")]
     return Draft(
         kind=FactKind.WORKLOAD,
         about=objects.ref(deployment, "Deployment"),
@@ -72,7 +76,9 @@ def workload(deployment: Json, pods: Sequence[Json], *, served: bool) -> Draft:
             f"images: {', '.join(images)}",
             f"strategy {_strategy(deployment)}",
             "the rollout is paused" if paused else "",
-            f"labels: {', '.join(f'{k}={v}' for k, v in sorted(labels.items()))}" if labels else "",
+            f"labels: {_labels(labels)}" if labels else "",
+            f"selects pods with {_labels(chosen)}" if chosen else "",
+            *(line for c in containers for line in _declared(c)),
             *(_condition(c) for c in conditions),
         ),
         data={
@@ -85,9 +91,60 @@ def workload(deployment: Json, pods: Sequence[Json], *, served: bool) -> Draft:
             "generation": count(deployment, "metadata", "generation"),
             "unhealthy": short or failing,
             "images": list(images),
+            "selector": {**chosen},
+            "ports": [port for one in offered if (port := whole(one, "containerPort"))],
+            "port_names": {named: count(one, "containerPort") for one in offered if (named := text(one, "name"))},
+            "memory_limits": {text(c, "name"): _memory_limit(c) for c in containers},
         },
         workload=name(deployment),
     )
+
+
+def _labels(labels: Mapping[str, str]) -> str:
+    return ", ".join(f"{key}={value}" for key, value in sorted(labels.items()))
+
+
+def _declared(container: Json) -> list[str]:
+    """What a container of a template asks for and offers: its resources, ports and probes."""
+    label = f"container {text(container, 'name')}"
+    asked = [
+        f"{kind} {', '.join(f'{key} {clean(str(value))}' for key, value in sorted(given.items()))}"
+        for kind in ("requests", "limits")
+        if (given := mapping(container, "resources", kind))
+    ]
+    ports = [f"{count(p, 'containerPort')}/{text(p, 'protocol') or 'TCP'}{_named(p)}" for p in sequence(container, "ports")]
+    probes = [
+        f"{label} {kind}: {_asked(mapping(container, f'{kind}Probe'))}"
+        for kind in ("readiness", "liveness", "startup")
+        if mapping(container, f"{kind}Probe")
+    ]
+    return [
+        *([f"{label} {'; '.join(asked)}"] if asked else []),
+        *([f"{label} listens on {', '.join(ports)}"] if ports else []),
+        *probes,
+    ]
+
+
+def _named(port: Json) -> str:
+    return f" ({text(port, 'name')})" if text(port, "name") else ""
+
+
+def _asked(probe: Json) -> str:
+    """How a probe asks, without the command, the body or the headers that it may send."""
+    for kind, said in (
+        ("httpGet", "GET {path} on port {port}"),
+        ("tcpSocket", "TCP on port {port}"),
+        ("grpc", "gRPC on port {port}"),
+    ):
+        if aim := mapping(probe, kind):
+            return said.format(path=text(aim, "path") or "/", port=clean(str(aim.get("port"))))
+    return "a command" if mapping(probe, "exec") else "something else"
+
+
+def _memory_limit(container: Json) -> int | None:
+    """In bytes; None if there is none that can be read."""
+    limit = objects.quantity(dig(container, "resources", "limits", "memory"))
+    return int(limit) if limit is not None else None
 
 
 def _strategy(deployment: Json) -> str:
@@ -183,7 +240,7 @@ def service(obj: Json, slices: Sequence[Json] | None, backends: Sequence[str]) -
         about=objects.ref(obj, "Service"),
         time=moment(obj, "metadata", "creationTimestamp"),
         text=lines(
-            f"selects {', '.join(f'{k}={v}' for k, v in sorted(selector.items()))}" if selector else "selects no pods",
+            f"selects {_labels(selector)}" if selector else "selects no pods",
             f"in front of {', '.join(f'deployment/{b}' for b in backends)}" if backends else "in front of no deployment",
             *(_port(port) for port in sequence(obj, "spec", "ports")),
             f"{ready} of {total} endpoints ready" if known else "endpoints unknown",
@@ -193,9 +250,17 @@ def service(obj: Json, slices: Sequence[Json] | None, backends: Sequence[str]) -
             "ready_endpoints": ready if known else None,
             "endpoints": total if known else None,
             "front": front,
+            "selector": {**selector},
+            "target_ports": [_aim(port) for port in sequence(obj, "spec", "ports")],
         },
         workload=backends[0] if backends else "",
     )
+
+
+def _aim(port: Json) -> int | str:
+    """The container port that a Service's port leads to, by number or by name: its own number if it names none."""
+    aim = dig(port, "targetPort")
+    return clean(aim) if isinstance(aim, str) else whole(port, "targetPort") or count(port, "port")
 
 
 def _port(port: Json) -> str:

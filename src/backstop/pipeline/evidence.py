@@ -1,15 +1,20 @@
 """From one raw look at a namespace to the facts that everything rests on. Pure, and never raises on what a cluster may hold.
 
-Facts come in a fixed order: workloads, revisions, services, dependencies, pods, probes, logs, previous logs, events; within a kind
-those of the alert's target first, then those of what it depends on, then by name. What `data` holds, by kind:
+Facts come in a fixed order: workloads, revisions, services, dependencies, pods, probes, logs, previous logs, autoscalers, budgets,
+quotas, events; within a kind those of the alert's target first, then those of what it depends on, then by name. What `data` holds,
+by kind:
 
-    workload    desired, ready, available, updated, total (pods, terminating ones included), paused, generation, unhealthy, images
+    workload    desired, ready, available, updated, total (pods, terminating ones included), paused, generation, unhealthy, images,
+                selector (its matchLabels), ports and port_names (of its containers), memory_limits (bytes by container, or None)
     revision    number, current, created_at, images, changes, replicas, ready, replicaset; it is about the Deployment
-    service     service, ready_endpoints, endpoints (None: unknown), front
+    service     service, ready_endpoints, endpoints (None: unknown), front, selector, target_ports (number or name, in their order)
     dependency  source, service, target (None: the Service selects no Deployment), variable; it is about the source
     pod         phase, ready, restarts, waiting_reason, terminated_reason, exit_code, images, revision_hash, terminating
     probe       service, status (0: no HTTP answer), ok, requests, failures; it is about the Service
     log         pod, container, errors (lines that report one), lines, times (of each line)
+    autoscaler  name, minimum, maximum (replicas); it is about the Deployment
+    budget      name, disruptions_allowed (pods); it is about the Deployment
+    quota       name, hard, used (quantities by resource); it is about the Namespace
     event       type, reason, count; it is about the involved object
 
 A log is by its nature the end of something: the last lines, as many as its window holds. Of Events, the routine ones are left out
@@ -31,9 +36,9 @@ from pydantic import JsonValue
 
 from backstop.cluster import objects
 from backstop.cluster.objects import Json, name
-from backstop.cluster.state import current_revision, revisions
+from backstop.cluster.state import covers, current_revision, revisions, scales
 from backstop.cluster.topology import Dependency, backends, dependencies, reach
-from backstop.pipeline import describe
+from backstop.pipeline import describe, describe_bounds
 from backstop.pipeline.describe import WITHHELD, Draft, lines
 from backstop.ports import ContainerLog, Look, Probe
 from backstop.records import Alert, Edge, Evidence, Fact, FactKind, ObjectRef, Omission, clean
@@ -167,7 +172,18 @@ def _drafts(scene: _Scene, window: int, omissions: list[Omission]) -> Iterable[D
         logs = [log for log in scene.look.logs if log.previous is previous and log.lines]
         for log in sorted(logs, key=lambda one: (scene.distance(scene.workload_of(one.pod)), one.pod.name, one.container)):
             yield _log(scene, log, window, omissions)
+    yield from _bounds(scene)
     yield from _events(scene)
+
+
+def _bounds(scene: _Scene) -> Iterable[Draft]:
+    for deployment in scene.deployments:
+        found = [obj for obj in scene.of("HorizontalPodAutoscaler") if scales(obj, deployment)]
+        yield from (describe_bounds.autoscaler(obj, deployment) for obj in found)
+    for deployment in scene.deployments:
+        selecting = [obj for obj in scene.of("PodDisruptionBudget") if covers(obj, deployment)]
+        yield from (describe_bounds.budget(obj, deployment) for obj in selecting)
+    yield from (describe_bounds.quota(obj, scene.alert.target.name) for obj in scene.of("ResourceQuota"))
 
 
 def _revisions(scene: _Scene, deployment: Json, omissions: list[Omission]) -> list[Draft]:

@@ -24,7 +24,8 @@ T = TypeVar("T")
 Object = dict[str, JsonValue]
 
 _OWN: Final = """
-    Deployment ReplicaSet Pod Service Namespace EndpointSlice ConfigMap Event Object depends_on owned_by truncated unreadable
+    Deployment ReplicaSet Pod Service Namespace EndpointSlice ConfigMap Event HorizontalPodAutoscaler PodDisruptionBudget
+    ResourceQuota Object depends_on owned_by truncated unreadable
     withheld rollback restart scale set_resources no_action verify executor injected emulated live rules before after_write
     after_undo answered repeated refused failed exhausted diagnose
 """
