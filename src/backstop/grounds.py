@@ -48,7 +48,23 @@ class Grounds:
     def own(self, ref: ObjectRef, workload: WorkloadRef) -> bool:
         """Whether `ref` is the workload, something it owns (directly or not), or a Service in front of it."""
         root, wanted = self._root(_name(ref)), _name(workload)
-        return root == wanted or (root[0] == "Service" and wanted in self._calls.get(root, ()))
+        return root == wanted or (root[0] == "Service" and (wanted in self._calls.get(root, ()) or self._meant(root, wanted)))
+
+    def _meant(self, service: Name, workload: Name) -> bool:
+        """Whether a Service that leads nowhere should lead to the workload: nobody but the alert, which names both, can tell."""
+        alert = self.evidence.alert
+        named = ("Service", alert.target.namespace, alert.service)
+        return service == named and workload == _name(alert.target) and service in self._nowhere
+
+    @cached_property
+    def _nowhere(self) -> frozenset[Name]:
+        """Services without any endpoint, and without a workload behind them that the evidence knows."""
+        services = [fact for fact in self.evidence.facts if fact.kind is FactKind.SERVICE]
+        return frozenset(_name(f.about) for f in services if f.data.get("endpoints") == 0 and not self._calls.get(_name(f.about)))
+
+    def leads_nowhere(self, service: ObjectRef) -> bool:
+        """Whether a Service has neither an endpoint nor a workload behind it that the evidence knows."""
+        return _name(service) in self._nowhere
 
     def facts_of(self, workload: WorkloadRef) -> tuple[Fact, ...]:
         return tuple(fact for fact in self.evidence.facts if self.own(fact.about, workload))

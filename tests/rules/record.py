@@ -14,8 +14,8 @@ from backstop.clock import SystemClock
 from backstop.cluster.reads import ClusterReads, ReadLimits
 from backstop.pipeline.evidence import gather
 from backstop.records import Alert, Evidence, WorkloadRef
-from backstop.sandbox.faults import FAULTS, MERGE, RECREATE, STRATEGIC, Call, send
-from backstop.sandbox.resources import DEPLOYMENTS, SERVICES
+from backstop.sandbox.faults import FAULTS, RECREATE, STRATEGIC, Call, send
+from backstop.sandbox.resources import DEPLOYMENTS
 from tests.embedded import embedded, until
 
 WHERE: Final = Path(__file__).parent / "evidence"
@@ -55,10 +55,24 @@ CASES: Final[dict[str, tuple[tuple[Call, ...], tuple[str, ...]]]] = {
         (*FAULTS["bad-release"].calls, *FAULTS["dependency-down"].calls),
         ("service/checkout -> HTTP 500", "0 replicas desired"),
     ),
-    "cut_off": (
-        (Call("PATCH", SERVICES.path("shop", "checkout"), {"spec": {"selector": {"app": "nobody"}}}, MERGE),),
-        ("in front of no deployment", "service/checkout -> HTTP 503"),
+    "bad_probe": (FAULTS["bad-probe"].calls, ("statuscode: 404", "3 replicas desired, 0 ready, 0 available, 3 updated")),
+    "wrong_host": (FAULTS["wrong-upstream"].calls, ("HTTP 502", "3 replicas desired, 3 ready, 3 available")),
+    "memory_limit": (FAULTS["memory-limit"].calls, ("terminated: OOMKilled", "3 replicas desired, 0 ready")),
+    "too_large_request": (FAULTS["too-large-request"].calls, ("PodScheduled=False", "3 replicas desired, 0 ready")),
+    "quota": (FAULTS["quota"].calls, ("ReplicaFailure=True", "pods: 6 of 4 used")),
+    "service_port": (FAULTS["service-port"].calls, ("-> 8081", "connection refused")),
+    "webhook_down": (FAULTS["webhook-down"].calls, ("ReplicaFailure=True", "0 pods in total", "service/checkout -> HTTP 503")),
+    "injection": (FAULTS["injection"].calls, ("service/checkout -> HTTP 500", "3 replicas desired, 3 ready, 3 available", "scale")),
+    "fix_makes_worse": (FAULTS["fix-makes-worse"].calls, ("revision 3 (current)", "HTTP 500", "3 replicas desired, 3 ready")),
+    "oom": (FAULTS["oom"].calls, ("terminated: OOMKilled", "revision 2 (current)")),
+    "crash_loop": (FAULTS["crash-loop"].calls, ("CrashLoopBackOff",)),
+    "bad_image": (FAULTS["bad-image"].calls, ("ImagePullBackOff",)),
+    "missing_config_key": (FAULTS["missing-config-key"].calls, ("CreateContainerConfigError",)),
+    "scaled_to_zero": (
+        FAULTS["scaled-to-zero"].calls,
+        ("0 replicas desired, 0 ready", "from 3 to 0", "HTTP 503", "0 of 0 endpoints ready"),
     ),
+    "cut_off": (FAULTS["service-selector"].calls, ("in front of no deployment", "service/checkout -> HTTP 503")),
 }
 
 

@@ -24,18 +24,32 @@ EXPECTED = {
     "plain/scaled_to_zero": ("scaled_down", "checkout", "scale deployment/checkout replicas=3", True),
     "plain/stuck": ("stuck_process", "checkout", "restart deployment/checkout", False),  # concluded from what is not there
     "plain/unschedulable": ("unschedulable", "checkout", ROLLBACK, True),
+    "fleet/bad_image": ("bad_image", "checkout", ROLLBACK, True),
+    "fleet/bad_probe": ("bad_probe", "checkout", ROLLBACK, True),
     "fleet/bad_release": ("bad_release", "checkout", ROLLBACK, True),
-    "fleet/cut_off": ("unknown", "checkout", "no_action", False),  # a Service that selects nobody is in no catalogue
+    "fleet/crash_loop": ("crash_loop", "checkout", ROLLBACK, True),
+    "fleet/cut_off": ("bad_service", "checkout", "no_action", True),  # a Service has no revision to go back to
     "fleet/dependency_bad_image": ("bad_image", "prod-db", "no_action", True),  # a database is for a person
     "fleet/dependency_down": ("dependency_down", "prod-db", "no_action", True),
+    "fleet/fix_makes_worse": ("bad_release", "checkout", "rollback deployment/checkout to_revision=2", True),  # nothing shows that
     "fleet/good_release": ("no_fault", "checkout", "no_action", True),
     "fleet/hang": ("bad_release", "checkout", ROLLBACK, True),
     "fleet/healthy": ("no_fault", "checkout", "no_action", True),
+    "fleet/injection": ("bad_release", "checkout", ROLLBACK, True),  # whatever its log orders
+    "fleet/memory_limit": ("out_of_memory", "checkout", ROLLBACK, True),
+    "fleet/missing_config_key": ("bad_config", "checkout", ROLLBACK, True),
+    "fleet/oom": ("out_of_memory", "checkout", ROLLBACK, True),
+    "fleet/quota": ("admission_refused", "checkout", "no_action", True),
     "fleet/release_and_dependency_down": ("dependency_down", "prod-db", "no_action", False),  # two causes at once
     "fleet/returned": ("no_fault", "checkout", "no_action", True),
     "fleet/rolling_bad_image": ("bad_image", "checkout", ROLLBACK, True),
+    "fleet/scaled_to_zero": ("scaled_down", "checkout", "scale deployment/checkout replicas=3", True),
+    "fleet/service_port": ("bad_service", "checkout", "no_action", True),
     "fleet/slow_start": ("unknown", "checkout", "no_action", False),  # perhaps its pods only need a moment
+    "fleet/too_large_request": ("unschedulable", "checkout", ROLLBACK, True),
     "fleet/unschedulable": ("unschedulable", "checkout", ROLLBACK, True),
+    "fleet/webhook_down": ("admission_refused", "checkout", "no_action", True),
+    "fleet/wrong_host": ("bad_release", "checkout", ROLLBACK, True),
     "fleet/wrong_upstream": ("bad_release", "checkout", ROLLBACK, True),
 }
 
@@ -102,7 +116,7 @@ def test_the_line_that_shows_it_is_quoted(name: str, word: str) -> None:
 
 
 def test_confidence_follows_certainty() -> None:
-    certain, fairly, unknown = (diagnose(recorded(name)) for name in ("fleet/healthy", "plain/healthy", "fleet/cut_off"))
+    certain, fairly, unknown = (diagnose(recorded(name)) for name in ("fleet/healthy", "plain/healthy", "fleet/slow_start"))
     assert certain.confidence > fairly.confidence > unknown.confidence
 
 

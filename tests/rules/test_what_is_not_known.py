@@ -205,8 +205,9 @@ def test_a_dependency_whose_name_no_deployment_can_have_may_be_the_cause() -> No
 
 
 def test_a_service_that_fails_with_nobody_behind_it_is_pointed_out() -> None:
-    assert "Requests to service/checkout fail, and nothing shows it" in diagnose(recorded("fleet/cut_off")).hypothesis
-    unasked = without(recorded("fleet/cut_off"), of(FactKind.PROBE, "checkout"))
+    unread = altered(recorded("fleet/cut_off"), of(FactKind.SERVICE, "checkout"), endpoints=None, ready_endpoints=None)
+    assert "Requests to service/checkout fail, and nothing shows it" in diagnose(unread).hypothesis
+    unasked = without(unread, of(FactKind.PROBE, "checkout"))
     assert "Requests to service/checkout fail" not in diagnose(unasked).hypothesis
 
 

@@ -78,6 +78,36 @@ def _pending(grounds: Grounds, suspect: WorkloadRef) -> list[str]:
     return [fact.id for fact in _pods(grounds, suspect) if fact.data["phase"] == "Pending" and not fact.data["waiting_reason"]]
 
 
+def _bad_probe(grounds: Grounds, suspect: WorkloadRef) -> list[str]:
+    """Its containers run and are not ready, and the kubelet says that a probe of theirs failed."""
+    told = [f for f in _kind(grounds, suspect, FactKind.EVENT) if f.data["reason"] == "Unhealthy" and "probe failed" in f.text]
+    running = [f for f in _pods(grounds, suspect) if f.data["phase"] == "Running" and not f.data["waiting_reason"]]
+    shown = [f for f in running if f.data["ready"] is False and any(event.about.same(f.about) for event in told)]
+    return [fact.id for fact in (*shown, *told)] if shown and not _callee_gone(grounds, suspect) else []
+
+
+def _astray(grounds: Grounds, suspect: WorkloadRef) -> list[str]:
+    """A Service of a workload that is there fails, and leads to no pod or to a port that none of its containers declares."""
+    (state,) = grounds.evidence.about(suspect, FactKind.WORKLOAD)
+    if whole(state.data["available"]) == 0:
+        return []
+    fronts = [fact for fact in _kind(grounds, suspect, FactKind.SERVICE) if _leads_astray(grounds, fact, state)]
+    asked = [f for f in _kind(grounds, suspect, FactKind.PROBE) if symptom(f) and any(f.about.same(s.about) for s in fronts)]
+    return [fact.id for fact in (*fronts, *asked)] if asked else []
+
+
+def _leads_astray(grounds: Grounds, service: Fact, state: Fact) -> bool:
+    ports, names, aims = state.data["ports"], state.data["port_names"], service.data["target_ports"]
+    if not (isinstance(ports, list) and isinstance(names, dict) and isinstance(aims, list)):
+        raise TypeError("which ports there are is not known")
+    return grounds.leads_nowhere(service.about) or (bool(ports) and any(aim not in [*ports, *names] for aim in aims))
+
+
+def _refused(grounds: Grounds, suspect: WorkloadRef) -> list[str]:
+    (state,) = grounds.evidence.about(suspect, FactKind.WORKLOAD)
+    return [state.id] if any(line.startswith("ReplicaFailure=True FailedCreate") for line in state.lines()) else []
+
+
 def _at_zero(grounds: Grounds, suspect: WorkloadRef) -> list[str]:
     return [fact.id for fact in grounds.evidence.about(suspect, FactKind.WORKLOAD) if fact.data["desired"] == 0]
 
@@ -118,10 +148,10 @@ _MARKS: Final[dict[FaultClass, Mark]] = {
     FaultClass.UNSCHEDULABLE: _pending,
     FaultClass.SCALED_DOWN: _at_zero,
     FaultClass.STUCK_PROCESS: _unchanged,
-    FaultClass.BAD_PROBE: _own_fault,
+    FaultClass.BAD_PROBE: _bad_probe,
     FaultClass.DEPENDENCY_DOWN: _dependency,
-    FaultClass.BAD_SERVICE: _unwell,
-    FaultClass.ADMISSION_REFUSED: _unwell,
+    FaultClass.BAD_SERVICE: _astray,
+    FaultClass.ADMISSION_REFUSED: _refused,
     FaultClass.NO_FAULT: _none,
     FaultClass.UNKNOWN: _none,
 }

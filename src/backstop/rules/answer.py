@@ -25,7 +25,7 @@ from backstop.records import (
 )
 from backstop.rules.ranking import Suspect
 from backstop.rules.reading import Recency, Revision, Scene, Seen, Workload
-from backstop.rules.troubles import UNWELL, Trouble, quotable
+from backstop.rules.troubles import OF_SERVICES, UNWELL, Trouble, quotable, troubles_of
 
 PROTECTING: Final = frozenset({"backstop.dev/protected=true", "tier=database"})
 """Labels under which no write is proposed, those of the default policy. The action gate decides by the policy itself."""
@@ -40,12 +40,21 @@ _BROUGHT: Final = frozenset(
         FaultClass.BAD_RELEASE,
         FaultClass.BAD_IMAGE,
         FaultClass.BAD_CONFIG,
+        FaultClass.BAD_PROBE,
         FaultClass.CRASH_LOOP,
         FaultClass.OUT_OF_MEMORY,
         FaultClass.UNSCHEDULABLE,
     }
 )
 """Faults that a release can bring, and that going back before it therefore repairs."""
+
+
+_FOR_A_PERSON: Final = {
+    FaultClass.DEPENDENCY_DOWN: "A dependency is down: a person decides what is to be done about it.",
+    FaultClass.BAD_SERVICE: "Its Service has to be changed: a person does that.",
+    FaultClass.ADMISSION_REFUSED: "Whatever is written to it, its pods are refused: a person has to change what refuses them.",
+}
+"""Faults that no write of the catalogue repairs."""
 
 
 def blame(scene: Scene, suspect: Suspect) -> Diagnosis:
@@ -115,8 +124,8 @@ def _blamed(suspect: Suspect) -> Seen[Revision] | None:
 def _remedy(scene: Scene, suspect: Suspect) -> tuple[Action, str]:
     """What to do, and a sentence on why that and not something else."""
     workload = suspect.workload
-    if suspect.fault is FaultClass.DEPENDENCY_DOWN:
-        return _NO_ACTION, "A dependency is down: a person decides what is to be done about it."
+    if reason := _FOR_A_PERSON.get(suspect.fault):
+        return _NO_ACTION, reason
     if reason := _off_limits(workload):
         return _NO_ACTION, reason
     if suspect.fault is FaultClass.SCALED_DOWN:
@@ -197,8 +206,9 @@ def _of_trouble(scene: Scene, trouble: Trouble, workload: Workload, facts: Seque
 
 
 def _said(trouble: Trouble, workload: Workload) -> list[str]:
-    if trouble is Trouble.FAILING:
-        services = sorted({probe.fact.about.name for probe in workload.probes if not probe.data.ok})
+    if trouble in OF_SERVICES:
+        shown = troubles_of(workload).get(trouble, ())
+        services = sorted({fact.about.name for fact in shown if fact.about.kind == "Service"})
         return [trouble.said(f"service/{service}") for service in services[:_SHOWN]]
     return [trouble.said(workload.ref.key)]
 

@@ -12,7 +12,7 @@ from typing import Final
 
 from backstop.records import Fact, FactKind, FaultClass
 from backstop.rules.reading import Recency, Scene, Workload
-from backstop.rules.troubles import UNWELL, Trouble, Troubles, troubles_of
+from backstop.rules.troubles import UNWELL, Trouble, Troubles, troubles_of, unreached
 
 _CHANGED: Final = 0.3
 """What a release shortly before the alert adds to the weight of a trouble."""
@@ -78,6 +78,8 @@ def _fault(scene: Scene, workload: Workload, troubles: Troubles) -> FaultClass:
     """The fault that the troubles name. A dependency without a release to blame is down, for whatever reason."""
     named = named_trouble(troubles)
     down = not workload.is_target and bool({Trouble.AT_ZERO, Trouble.SHORT} & troubles.keys())
+    if named is Trouble.REFUSED:
+        return FaultClass.ADMISSION_REFUSED
     if named is not None and named.fault is not None:
         released = workload.recency is Recency.FRESH and named is not Trouble.AT_ZERO
         return named.fault if released or not down else FaultClass.DEPENDENCY_DOWN
@@ -91,10 +93,12 @@ def _fault(scene: Scene, workload: Workload, troubles: Troubles) -> FaultClass:
 
 
 def named_trouble(troubles: Troubles) -> Trouble | None:
-    """The trouble that names a fault by itself: of several, the one that most pods have."""
+    """The trouble that names a fault by itself: of several, the one that most pods have. Where there are no pods, or no new ones,
+    nothing else can be repaired first."""
     naming = [trouble for trouble in troubles if trouble.fault is not None]
-    if Trouble.AT_ZERO in naming:
-        return Trouble.AT_ZERO
+    for first in (Trouble.AT_ZERO, Trouble.REFUSED):
+        if first in naming:
+            return first
     return max(naming, key=lambda trouble: _pods(troubles[trouble]), default=None)
 
 
@@ -111,7 +115,9 @@ def _stuck(scene: Scene, workload: Workload) -> bool:
     running = all(p.data.phase == "Running" and not p.data.waiting_reason and not p.data.terminated_reason for p in workload.pods)
     if not running or len(workload.pods) < state.desired:
         return False
-    cut_off = state.available > 0 and any(front.data.ready_endpoints == 0 for front in workload.fronts)
+    cut_off = state.available > 0 and (
+        any(front.data.ready_endpoints == 0 for front in workload.fronts) or any(unreached(probe) for probe in workload.probes)
+    )
     below = [other for other in scene.workloads if scene.depends(workload, other)]
     return not cut_off and not scene.loose_ends and all(o.whole and not UNWELL & troubles_of(o).keys() for o in below)
 
@@ -146,7 +152,7 @@ def _doubts_of_itself(suspect: Suspect) -> list[tuple[bool, str]]:
     return [
         (inferred, "No symptom of its own names the fault."),
         (workload.recency not in {Recency.FRESH, Recency.OLD}, f"It {workload.recency.value}."),
-        (len(named) > 1 and Trouble.AT_ZERO not in named, "Its pods suffer from different things."),
+        (len(named) > 1 and not {Trouble.AT_ZERO, Trouble.REFUSED} & set(named), "Its pods suffer from different things."),
         (partly, "Some of its replicas are available."),
         (bad_release and workload.under_way, "Its rollout is still under way."),
         (unseen, "Not all of its pods were seen."),

@@ -43,6 +43,8 @@ class State(_Data):
     updated: Count
     total: Count
     unhealthy: bool
+    ports: list[int] = Field(default_factory=list)  # that its containers declare
+    port_names: dict[str, int] = Field(default_factory=dict)
 
 
 class Pod(_Data):
@@ -81,9 +83,10 @@ class Revision(_Data):
 
 
 class Front(_Data):
-    """A Service: how many of its endpoints are ready, if that is known."""
+    """A Service: how many of its endpoints are ready, if that is known, and the container ports that its ports lead to."""
 
     ready_endpoints: Count | None
+    target_ports: list[int | str] = Field(default_factory=list)
 
 
 class Log(_Data):
@@ -133,6 +136,7 @@ class Workload:
     revisions: tuple[Seen[Revision], ...]  # oldest first
     logs: tuple[Seen[Log], ...]
     notes: tuple[Seen[Note], ...]
+    cut_off: frozenset[str]  # ids of its Services that lead to no workload
     odd: tuple[Fact, ...]
     former: frozenset[str]  # ids of pods that are known to run another revision than the current one
     recency: Recency
@@ -292,6 +296,7 @@ class Scene:
             revisions=tuple(revisions),
             logs=_read(usable, Log, odd, FactKind.LOG, FactKind.LOG_PREVIOUS),
             notes=_read(usable, Note, {}, FactKind.EVENT),
+            cut_off=frozenset(f.id for f in usable if f.kind is FactKind.SERVICE and self.grounds.leads_nowhere(f.about)),
             odd=tuple(odd.values()),
             former=frozenset(i for i, owner in replica_sets.items() if current and owner != current.data.replicaset),
             recency=self._recency(ref, revisions),

@@ -6,17 +6,22 @@ runs in the container, so that its errors only count as much as they must to kee
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
 from backstop.records import Fact, FaultClass
-from backstop.rules.reading import Pod, Seen, Workload
+from backstop.rules.reading import Front, Pod, Probe, Seen, Workload
 
 _PULL: Final = frozenset({"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "ImageInspectError"})
 _CREATE: Final = frozenset({"CreateContainerConfigError", "CreateContainerError"})
 _UNPLACED: Final = "PodScheduled=False"
+_REFUSED: Final = "ReplicaFailure=True FailedCreate"
+_ADMISSION: Final = re.compile(r"is forbidden|denied the request|failed calling webhook|exceeded quota")
+_WRONG_PATH: Final = re.compile(r"probe failed: HTTP probe failed with statuscode: 4\d\d$")
+_UNREACHED: Final = re.compile(r"error trying to reach service|no endpoints available|connection refused")
 
 
 @dataclass(frozen=True)
@@ -33,6 +38,13 @@ class _Kind:
 class Trouble(Enum):
     """Something wrong with a workload, the most telling first."""
 
+    REFUSED = _Kind(
+        "{} is unavailable in part or whole: its new pods are refused.",
+        (_REFUSED,),
+        0.6,
+        FaultClass.ADMISSION_REFUSED,
+        own_doing=True,
+    )
     OUT_OF_MEMORY = _Kind("Containers of {} were OOMKilled.", ("OOMKilled",), 0.6, FaultClass.OUT_OF_MEMORY, own_doing=True)
     NO_IMAGE = _Kind("Pods of {} cannot pull their image.", ("waiting:", "Image"), 0.6, FaultClass.BAD_IMAGE, own_doing=True)
     NO_CONFIG = _Kind(
@@ -44,6 +56,21 @@ class Trouble(Enum):
     )
     NO_NODE = _Kind("Pods of {} cannot be scheduled.", (_UNPLACED,), 0.6, FaultClass.UNSCHEDULABLE, own_doing=True)
     CRASHING = _Kind("Containers of {} crash.", ("terminated:",), 0.6, FaultClass.CRASH_LOOP)
+    BAD_PROBE = _Kind(
+        "Pods of {} run and answer, and are unhealthy: their probe asks for what is not there.",
+        ("not ready",),
+        0.6,
+        FaultClass.BAD_PROBE,
+        own_doing=True,
+    )
+    CUT_OFF = _Kind("{} is unavailable: it selects no pods.", ("selects ",), 0.6, FaultClass.BAD_SERVICE, own_doing=True)
+    MISAIMED = _Kind(
+        "{} is unavailable: it leads to a port that no container behind it declares.",
+        ("port ", " -> "),
+        0.6,
+        FaultClass.BAD_SERVICE,
+        own_doing=True,
+    )
     AT_ZERO = _Kind("{} is scaled to zero.", ("replicas desired",), 0.6, FaultClass.SCALED_DOWN, own_doing=True)
     SHORT = _Kind("{} is short of ready replicas.", ("replicas desired",), 0.4)
     FAILING = _Kind("Requests to {} fail.", (" -> ",), 0.3)
@@ -71,6 +98,9 @@ class Trouble(Enum):
         return next((line for line in lines if all(word in line for word in self.value.words)), next(iter(lines), None))
 
 
+OF_SERVICES: Final = frozenset({Trouble.FAILING, Trouble.CUT_OFF, Trouble.MISAIMED})
+"""What is said of the workload's Services, not of itself."""
+
 UNWELL: Final = frozenset({*(trouble for trouble in Trouble if trouble.fault is not None), Trouble.SHORT, Trouble.FAILING})
 """What makes a workload a suspect: reported by the control plane, or measured. The rest only keeps it from being called healthy."""
 
@@ -85,7 +115,9 @@ def quotable(fact: Fact) -> tuple[str, ...]:
 def troubles_of(workload: Workload) -> Troubles:
     """Everything wrong with a workload, each with the facts that show it, in the order of `Trouble`."""
     found: dict[Trouble, list[Fact]] = {}
-    for trouble, fact in (*_of_pods(workload), *_of_counters(workload), *_of_requests(workload)):
+    for trouble, fact in (
+        *_of_pods(workload), *_of_counters(workload), *_of_admission(workload), *_of_services(workload), *_of_requests(workload)
+    ):  # fmt: skip
         found.setdefault(trouble, []).append(fact)
     return {trouble: tuple(found[trouble]) for trouble in Trouble if trouble in found}
 
@@ -99,7 +131,9 @@ def _of_pods(workload: Workload) -> list[tuple[Trouble, Fact]]:
         if trouble is not None:
             found.append((trouble, pod.fact))
         if trouble is Trouble.NO_NODE:
-            found += [(trouble, fact) for fact in _refusals(pod, workload)]
+            found += [(trouble, fact) for fact in _told(pod, workload, "FailedScheduling")]
+        if trouble is Trouble.BAD_PROBE:
+            found += [(trouble, fact) for fact in _told(pod, workload, "Unhealthy")]
     return found
 
 
@@ -107,15 +141,21 @@ def _unplaced(pod: Seen[Pod]) -> bool:
     return any(line.startswith(_UNPLACED) for line in pod.fact.lines())
 
 
-def _refusals(pod: Seen[Pod], workload: Workload) -> list[Fact]:
-    """The scheduler's own word on one pod."""
-    notes = [note for note in workload.notes if note.fact.about.same(pod.fact.about)]
-    return [note.fact for note in notes if note.data.reason == "FailedScheduling"]
+def _told(pod: Seen[Pod], workload: Workload, reason: str) -> list[Fact]:
+    """The Events about one pod that give this reason: the scheduler's own word, or the kubelet's."""
+    return [note.fact for note in workload.notes if note.fact.about.same(pod.fact.about) and note.data.reason == reason]
 
 
 def _pending(pod: Seen[Pod], workload: Workload) -> bool:
     waits = pod.data.phase == "Pending" and not pod.data.waiting_reason
-    return waits and (_unplaced(pod) or bool(_refusals(pod, workload)))
+    return waits and (_unplaced(pod) or bool(_told(pod, workload, "FailedScheduling")))
+
+
+def _wrong_path(pod: Seen[Pod], workload: Workload) -> bool:
+    """Whether its containers run, and answer every probe with a 4xx: who is busy or broken says 5xx, or nothing."""
+    told = _told(pod, workload, "Unhealthy")
+    runs = pod.data.phase == "Running" and not (pod.data.ready or pod.data.waiting_reason or pod.data.terminated_reason)
+    return runs and bool(told) and all(_WRONG_PATH.search(line) for fact in told for line in fact.lines())
 
 
 _SIGNS: Final[tuple[tuple[Trouble, Callable[[Seen[Pod], Workload], bool]], ...]] = (
@@ -125,6 +165,7 @@ _SIGNS: Final[tuple[tuple[Trouble, Callable[[Seen[Pod], Workload], bool]], ...]]
     (Trouble.CRASHING, lambda pod, _: pod.data.waiting_reason == "CrashLoopBackOff"),
     (Trouble.CRASHING, lambda pod, _: bool(pod.data.terminated_reason) and not pod.data.ready),
     (Trouble.NO_NODE, _pending),
+    (Trouble.BAD_PROBE, _wrong_path),
     (Trouble.UNSTEADY, lambda pod, _: not pod.data.ready or bool(pod.data.waiting_reason or pod.data.terminated_reason)),
 )
 """What a pod suffers from is the first of these that it shows."""
@@ -139,6 +180,44 @@ def _of_counters(workload: Workload) -> list[tuple[Trouble, Fact]]:
     if seen.data.available < seen.data.desired:
         return [(Trouble.SHORT, seen.fact)]
     return [(Trouble.UNSTEADY, seen.fact)] if seen.data.unhealthy else []
+
+
+def _of_admission(workload: Workload) -> list[tuple[Trouble, Fact]]:
+    """What the Deployment says of itself now: the condition is gone as soon as a pod was created."""
+    state = workload.state
+    if state is None or not any(line.startswith(_REFUSED) and _ADMISSION.search(line) for line in state.fact.lines()):
+        return []
+    told = [note.fact for note in workload.notes if note.data.reason == "FailedCreate"]
+    return [(Trouble.REFUSED, fact) for fact in (state.fact, *told)]
+
+
+def _of_services(workload: Workload) -> list[tuple[Trouble, Fact]]:
+    """Services that do not lead to the workload, though it is there, with the requests that show it."""
+    if workload.state is None or workload.state.data.available == 0:
+        return []
+    found: list[tuple[Trouble, Fact]] = []
+    for front in workload.fronts:
+        trouble = _astray(front, workload)
+        asked = [probe.fact for probe in workload.probes if probe.fact.about.same(front.fact.about) and unreached(probe)]
+        if trouble is not None and asked:
+            found += [(trouble, fact) for fact in (front.fact, *asked)]
+    return found
+
+
+def _astray(front: Seen[Front], workload: Workload) -> Trouble | None:
+    if front.fact.id in workload.cut_off:
+        return Trouble.CUT_OFF if front.data.ready_endpoints == 0 else None
+    state = workload.state
+    if state is None or not state.data.ports:
+        return None  # a container need not declare where it listens
+    known = {*state.data.ports, *state.data.port_names}
+    return Trouble.MISAIMED if any(port not in known for port in front.data.target_ports) else None
+
+
+def unreached(probe: Seen[Probe]) -> bool:
+    """Whether every request to a Service failed before anybody behind it could answer."""
+    lines = probe.fact.lines()
+    return probe.data.failures == probe.data.requests and bool(lines) and all(_UNREACHED.search(line) for line in lines)
 
 
 def _of_requests(workload: Workload) -> list[tuple[Trouble, Fact]]:
