@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backstop.cluster.objects import quantity
+from backstop.quantities import quantity
 
 
 @pytest.mark.parametrize(

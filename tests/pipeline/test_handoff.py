@@ -10,6 +10,7 @@ from backstop.pipeline.handoff import by_hand, hand_over
 from backstop.pipeline.journal import Story
 from backstop.records import Action, NoAction, Restart, Rollback, Scale, SetResources
 from tests.pipeline.shop import CHECKOUT, Shop, hallucinated
+from tests.rules.scenes import recorded
 
 
 @pytest.mark.parametrize(
@@ -45,6 +46,20 @@ async def test_an_action_that_no_gate_let_through_is_never_suggested(shop: Shop)
     outcome = await shop.incident()
     assert outcome.handoff is not None
     assert not any("prod-db" in step or "scale" in step for step in outcome.handoff.next_steps)
+
+
+@pytest.mark.parametrize("name", ["cut_off", "service_port", "quota", "dependency_down"])
+def test_the_change_that_a_person_would_make_comes_first(tmp_path: Path, name: str) -> None:
+    story = Story(Shop(tmp_path).alert(), evidence=recorded(f"fleet/{name}"))
+    first, *others = hand_over(story, "because").next_steps
+    assert first.startswith("By the record, ")
+    assert "kubectl -n shop " in first
+    assert not any(step.startswith("By the record") for step in others)
+
+
+def test_no_change_is_told_beside_a_write_that_was_made_or_cleared(tmp_path: Path) -> None:
+    story = Story(Shop(tmp_path).alert(), evidence=recorded("fleet/bad_release"))
+    assert not any("By the record" in step for step in hand_over(story, "because").next_steps)
 
 
 def test_there_are_always_commands_to_begin_with(tmp_path: Path) -> None:

@@ -5,11 +5,9 @@ Objects stay JSON because a typed model would drop the fields it does not know, 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from fractions import Fraction
-from typing import Any, Final
+from typing import Any
 
 from backstop.records import ObjectRef
 from backstop.records import clean as clean  # noqa: PLC0414  part of this module, defined where records need it too
@@ -21,14 +19,6 @@ REVISION = "deployment.kubernetes.io/revision"
 RESTARTED_AT = "kubectl.kubernetes.io/restartedAt"
 ACTION_ID = "backstop.dev/action-id"
 FRONT = "backstop.dev/front"
-
-_QUANTITY: Final = re.compile(r"([0-9]{1,18})(?:\.([0-9]{1,9}))?(m|k|[MGTPE]|[KMGTPE]i)?")
-_SUFFIXES: Final = {
-    "": Fraction(1), "m": Fraction(1, 1000), "k": Fraction(10**3),
-    **{letter: Fraction(1000**power) for power, letter in enumerate("MGTPE", 2)},
-    **{f"{letter}i": Fraction(1024**power) for power, letter in enumerate("KMGTPE", 1)},
-}  # fmt: skip
-"""Suffixes of a Kubernetes quantity (apimachinery, resource.Quantity), but those below a thousandth and exponents."""
 
 
 def dig(value: Any, *path: str) -> Any:
@@ -67,15 +57,6 @@ def whole(value: Any, *path: str) -> int | None:
 def count(value: Any, *path: str) -> int:
     """The whole number at `path`; 0 if there is none, as the API leaves out zero counters."""
     return whole(value, *path) or 0
-
-
-def quantity(value: Any) -> Fraction | None:
-    """A Kubernetes quantity, `64Mi` or `500m` or 2, as the number it means; None if it is none."""
-    found = _QUANTITY.fullmatch(str(value)) if isinstance(value, str | int) and not isinstance(value, bool) else None
-    if found is None:
-        return None
-    whole_part, rest, suffix = found.groups()
-    return Fraction(f"{whole_part}.{rest or 0}") * _SUFFIXES[suffix or ""]
 
 
 def strings(value: Any, *path: str) -> dict[str, str]:

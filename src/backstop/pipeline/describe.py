@@ -17,6 +17,7 @@ from pydantic import JsonValue
 from backstop.cluster import objects
 from backstop.cluster.objects import Json, count, dig, mapping, moment, name, sequence, strings, text, whole
 from backstop.cluster.state import strategy, workload_health
+from backstop.quantities import quantity
 from backstop.records import FactKind, ObjectRef, Revision, clean
 
 _UNSTABLE: Final = (
@@ -143,7 +144,7 @@ def _asked(probe: Json) -> str:
 
 def _memory_limit(container: Json) -> int | None:
     """In bytes; None if there is none that can be read."""
-    limit = objects.quantity(dig(container, "resources", "limits", "memory"))
+    limit = quantity(dig(container, "resources", "limits", "memory"))
     return int(limit) if limit is not None else None
 
 

@@ -1,6 +1,7 @@
 """What a person is handed when Backstop stops: what is known, what was tried, what was and was not written, what to do next.
 
-Next steps are commands to be copied. A diagnosis that no gate let through is on record, and never becomes a suggestion.
+Next steps are commands to be copied. A diagnosis that no gate let through is on record, and never becomes a suggestion: where no
+write is right, the change that a person would make is read off the evidence without a model.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from typing import Final
 
 from backstop.pipeline.journal import Story
 from backstop.records import Action, Handoff, Intent, NoAction, Restart, Rollback, Scale, SetResources, WorkloadRef, action_key
+from backstop.rules import diagnose, manual_change
 
 _ACTION_ID: Final = r"jsonpath='{.metadata.annotations.backstop\.dev/action-id}'"
 
@@ -60,6 +62,8 @@ def _first(story: Story) -> tuple[str, ...]:
         if story.unjudged is not None:
             passed = f"The rules propose it, both gates let it pass, no judge was asked{story.unjudged}; it was not made"
         return (f"{passed}; if you agree, make it yourself: {command}",) if command else ()
+    if story.evidence is not None and not story.writes:
+        return tuple(f"By the record, {step}" for step in manual_change(story.evidence, diagnose(story.evidence)))
     return ()
 
 

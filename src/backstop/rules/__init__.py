@@ -3,6 +3,7 @@ quality gate's independent second opinion.
 
     diagnosis = diagnose(evidence)       # always valid, never raises; "don't know" is fault_class unknown with no_action
     best, *others = rank(evidence)       # best.certain: one suspect stands out, and nothing at all speaks against it
+    manual_change(evidence, diagnosis)   # where no write is right: the commands that a person would run
 
 Pure and deterministic. Symptoms that the control plane reports and probes that were measured make a suspect; a log makes none,
 as anybody may write there. Of several suspects the deepest on a dependency path from the alert's target is the culprit, its callers
@@ -15,10 +16,11 @@ from __future__ import annotations
 
 from backstop.records import Diagnosis, Evidence, FactId, FaultClass, Record, WorkloadRef
 from backstop.rules.answer import all_well, blame, do_not_know, reasons
+from backstop.rules.manual import manual_change
 from backstop.rules.ranking import Suspect, checkup, suspects_of
 from backstop.rules.reading import Scene
 
-__all__ = ["Suspicion", "diagnose", "rank"]
+__all__ = ["Suspicion", "diagnose", "manual_change", "rank"]
 
 _SURE, _FAIRLY = 0.9, 0.5
 

@@ -60,7 +60,7 @@ _FOR_A_PERSON: Final = {
 def blame(scene: Scene, suspect: Suspect) -> Diagnosis:
     """The diagnosis that blames `suspect`, whose fault is known."""
     workload = suspect.workload
-    change = _blamed(suspect)
+    change = blamed(suspect)
     action, why = _remedy(scene, suspect)
     revision = change.data.number if change is not None else 0
     return Diagnosis(
@@ -117,7 +117,8 @@ def reasons(suspect: Suspect) -> tuple[str, ...]:
     return (*troubles, *dependency, f"{workload.ref.key} {workload.recency.value}.", *suspect.doubts)
 
 
-def _blamed(suspect: Suspect) -> Seen[Revision] | None:
+def blamed(suspect: Suspect) -> Seen[Revision] | None:
+    """The release that brought the suspect's fault; None if none is known to have."""
     return suspect.workload.current if suspect.fault in _BROUGHT and suspect.workload.recency is Recency.FRESH else None
 
 
@@ -153,7 +154,7 @@ def _labels(workload: Workload) -> frozenset[str]:
 
 def _roll_back(suspect: Suspect) -> tuple[Action, str]:
     workload, previous = suspect.workload, suspect.workload.previous
-    if _blamed(suspect) is None:
+    if blamed(suspect) is None:
         return _NO_ACTION, "No release is known to have brought it: a person decides."
     if previous is None:
         return _NO_ACTION, "No earlier revision is on record to return to."
@@ -162,15 +163,18 @@ def _roll_back(suspect: Suspect) -> tuple[Action, str]:
 
 
 def _scale_back(scene: Scene, workload: Workload) -> tuple[Action, str]:
-    event = _scaled_by(scene, workload)
-    current = workload.current
-    if event is not None:
-        replicas = event[1]
-    elif current is not None and current.data.replicas > 0:
-        replicas = current.data.replicas
-    else:
+    replicas = replicas_before(scene, workload)
+    if replicas is None:
         return _NO_ACTION, "How many replicas it had is not on record: a person decides."
     return Scale(verb="scale", target=workload.ref, replicas=replicas), f"It had {replicas} replicas before."
+
+
+def replicas_before(scene: Scene, workload: Workload) -> int | None:
+    """How many replicas a workload had before it was scaled to zero; None if that is not on record."""
+    event, current = _scaled_by(scene, workload), workload.current
+    if event is not None:
+        return event[1]
+    return current.data.replicas or None if current is not None else None
 
 
 def _scaled_by(scene: Scene, workload: Workload) -> tuple[Fact, int] | None:
