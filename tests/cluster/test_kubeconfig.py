@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from backstop.cluster.client import ClusterClient
+from backstop.cluster.kubeconfig import load
 from backstop.errors import ConfigError
 
 
@@ -109,3 +110,39 @@ async def test_an_exec_plugin_that_is_not_there(tmp_path: Path) -> None:
     async with ClusterClient(written(tmp_path, document(users=[{"name": "u", "user": {"exec": plugin}}]))) as door:
         with pytest.raises(ConfigError, match="no credentials for"):
             await door.get("/api")
+
+
+def pod(directory: Path, token: str) -> Path:
+    """What a pod finds of its service account."""
+    for name, content in (("token", token), ("namespace", "shop"), ("ca.crt", "")):
+        (directory / name).write_text(content)
+    return directory
+
+
+def in_a_pod(monkeypatch: pytest.MonkeyPatch, home: Path) -> None:
+    monkeypatch.delenv("KUBECONFIG", raising=False)
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
+    monkeypatch.setenv("KUBERNETES_SERVICE_PORT", "443")
+
+
+def test_a_pod_reads_with_its_service_account(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    in_a_pod(monkeypatch, tmp_path)
+    config, _ = load(None, None, pod(tmp_path, "t0ken"))
+    assert config.cluster.server == "https://10.0.0.1:443"
+    assert config.user is not None
+    assert (config.user.token, config.user.token_file) == ("t0ken", str(tmp_path / "token"))
+
+
+def test_a_kubeconfig_that_somebody_names_wins_over_the_pods(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    in_a_pod(monkeypatch, tmp_path)
+    account, named = pod(tmp_path, "t0ken"), written(tmp_path, document())
+    assert load(named, None, account)[0].cluster.server == "https://127.0.0.1:1"
+    monkeypatch.setenv("KUBECONFIG", str(named))
+    assert load(None, None, account)[0].cluster.server == "https://127.0.0.1:1"
+
+
+def test_a_pod_without_a_service_account_is_told_what_to_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    in_a_pod(monkeypatch, tmp_path)
+    with pytest.raises(ConfigError, match="--kubeconfig"):
+        load(None, None, tmp_path / "none")

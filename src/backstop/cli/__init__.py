@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from backstop.cli import breaker, doctor, drill, sandbox
+from backstop.cli import breaker, doctor, drill, sandbox, triage
 from backstop.errors import BackstopError, UsageError
 
 app = typer.Typer(
@@ -19,6 +19,7 @@ app = typer.Typer(
     rich_markup_mode=None,  # plain help comes up twice as fast
 )
 app.command("drill", short_help="One incident: a naive agent and Backstop side by side.")(drill.drill)
+app.command("triage", short_help="One real incident on any cluster; by default it only looks.")(triage.triage)
 app.command("doctor", short_help="What is configured, which models answer, what the identity may do.")(doctor.doctor)
 app.add_typer(sandbox.app, name="sandbox")
 app.add_typer(breaker.app, name="breaker")

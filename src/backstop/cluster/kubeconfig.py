@@ -1,4 +1,5 @@
-"""Which cluster, and as whom: a kubeconfig file and context, read by lightkube; every way it can be unusable is one sentence."""
+"""Which cluster, and as whom: a kubeconfig file and context, or in a pod its service account, read by lightkube; every way it can
+be unusable is one sentence."""
 
 from __future__ import annotations
 
@@ -8,7 +9,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 import httpx2
@@ -22,6 +23,9 @@ from backstop.errors import ConfigError
 
 _TODO = "give --kubeconfig a file that kubectl accepts, or set KUBECONFIG"
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
+ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+"""Where a pod finds the token, the CA and the namespace of its service account."""
+
 _LIMITS = httpx2.Limits(max_connections=16, keepalive_expiry=60.0)  # shorter than what load balancers forget a connection after
 
 
@@ -31,8 +35,13 @@ def default_path() -> Path:
     return Path(named) if named else Path.home() / ".kube" / "config"
 
 
-def load(path: Path | None, context: str | None) -> tuple[SingleConfig, dict[str, Any]]:
+def load(path: Path | None, context: str | None, account: Path = ACCOUNT) -> tuple[SingleConfig, dict[str, Any]]:
     """The cluster and user of a context (the current one if None), and the raw `cluster` entry. Raises ConfigError."""
+    if path is None and context is None and _in_pod(account):
+        with _unusable(account):
+            given = KubeConfig.from_service_account(account).get()
+            assert given is not None  # noqa: S101  it has exactly one context
+            return given, {}
     path = path or default_path()
     document = _document(path)
     _known_context(path, document, context)
@@ -45,10 +54,12 @@ def load(path: Path | None, context: str | None) -> tuple[SingleConfig, dict[str
     return config._replace(user=config.user or User()), cluster
 
 
-def connect(path: Path | None, context: str | None, timeout: httpx2.Timeout) -> tuple[httpx2.AsyncClient, str, dict[str, Any]]:
+def connect(
+    path: Path | None, context: str | None, timeout: httpx2.Timeout, account: Path = ACCOUNT
+) -> tuple[httpx2.AsyncClient, str, dict[str, Any]]:
     """An HTTP client that carries the context's credentials and trust, the server's address, and extensions for each request."""
+    config, cluster = load(path, context, account)
     path = path or default_path()
-    config, cluster = load(path, context)
     server = config.cluster.server
     user = config.user or User()
     host = _host(path, server, credentials=any((user.token, user.token_file, user.password, user.exec)))
@@ -61,6 +72,12 @@ def connect(path: Path | None, context: str | None, timeout: httpx2.Timeout) -> 
         client = httpx2.AsyncClient(**parameters.httpx_params(config), limits=_LIMITS)
     name = cluster.get("tls-server-name")
     return client, server, {"sni_hostname": str(name)} if name else {}
+
+
+def _in_pod(account: Path) -> bool:
+    """Whether this is a pod, and nobody named another way in."""
+    pod = bool(os.environ.get("KUBERNETES_SERVICE_HOST")) and (account / "token").is_file()
+    return pod and not os.environ.get("KUBECONFIG") and not default_path().exists()
 
 
 def _document(path: Path) -> dict[str, Any]:

@@ -1,0 +1,204 @@
+"""Works one incident: the investigator's identity and the whole pipeline, an executor process only where the mode wants one."""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from secrets import token_bytes
+from typing import Final
+
+from backstop.breaker import Breaker, budget_of
+from backstop.clock import Clock
+from backstop.cluster.client import ClusterClient
+from backstop.cluster.reads import ClusterReads, ReadLimits
+from backstop.errors import BackstopError, UsageError
+from backstop.events import AnyBody, Event, EventLog, IntentRecorded, Written
+from backstop.executor.client import ExecutorClient
+from backstop.models import Stores, build_models
+from backstop.models.budget import FileSpend
+from backstop.pipeline.calls import CallFeed
+from backstop.pipeline.history import History
+from backstop.pipeline.incident import Incident
+from backstop.pipeline.plan import plan
+from backstop.pipeline.session import Tools
+from backstop.policy import Mode, Policy, load_policy
+from backstop.ports import ClusterPort, ExecutorPort
+from backstop.records import Alert, Diagnosis, Intent, Outcome, TargetState, WorkloadRef
+from backstop.redaction import Redactor
+from backstop.settings import Settings
+from backstop.triage.executor import WriteAccess, executor
+from backstop.triage.observing import NoExecutor, Witness, copied_state
+from backstop.triage.preflight import look_ahead
+from backstop.triage.report import Found, Report, report
+
+EVENTS: Final = "events.jsonl"
+
+
+@dataclass(frozen=True)
+class Job:
+    """What was asked for. `since`: when it began, as far as the person knows. `write` is needed for every mode but `observe`."""
+
+    target: WorkloadRef
+    kubeconfig: Path | None
+    context: str | None
+    mode: Mode
+    policy: str
+    state: Path
+    record: Path
+    since: datetime
+    write: WriteAccess | None = None
+
+    @property
+    def incident(self) -> str:
+        named = f"{self.target.namespace}/{self.target.name}/{self.since.isoformat()}/{self.record}"
+        return f"triage-{hashlib.sha256(named.encode()).hexdigest()[:12]}"
+
+
+@dataclass
+class Progress:
+    """What has been asked of the cluster so far: to be told truly by whoever cuts a run off."""
+
+    listen: Callable[[AnyBody], None]
+    bodies: list[AnyBody] = field(default_factory=list)
+    asked: Intent | None = None  # a write that was asked for, until its answer is in
+    written: list[Written] = field(default_factory=list)
+
+    def hear(self, event: Event) -> None:
+        body = event.body
+        self.bodies.append(body)
+        match body:
+            case IntentRecorded(intent=intent):
+                self.asked = intent
+            case Written():
+                self.asked = None
+                self.written.append(body)
+        self.listen(body)
+
+
+async def triage(job: Job, settings: Settings, clock: Clock, progress: Progress) -> Report:
+    """Raises UsageError for what the person who asked can put right, before anything is started; BackstopError otherwise."""
+    policy, began = load_policy(job.policy), clock.monotonic()
+    async with AsyncExitStack() as stack:
+        client = await stack.enter_async_context(ClusterClient(job.kubeconfig, job.context))
+        await look_ahead(client, job.target)
+        run = _Run(job, policy, settings, clock, stack)
+        run.log.listen(progress.hear)
+        witness = Witness(ClusterReads(client, clock, ReadLimits(log_lines=settings.evidence_log_lines)))
+        outcome = await _worked(Incident(await run.tools(witness), _alert(job)))
+        return report(
+            Found(
+                target=job.target,
+                cluster=client.server,
+                mode=job.mode,
+                policy=policy,
+                policy_name=job.policy,
+                outcome=outcome,
+                bodies=progress.bodies,
+                observed=witness.observed,
+                planned=run.planned,
+                redact=run.redactor.redact_json,
+                seconds=clock.monotonic() - began,
+                record=str(job.record),
+            )
+        )
+
+
+class _Run:
+    """What one run opens; `stack` closes it."""
+
+    def __init__(self, job: Job, policy: Policy, settings: Settings, clock: Clock, stack: AsyncExitStack) -> None:
+        """Raises UsageError."""
+        self._job, self._policy, self._settings, self._clock, self._stack = job, policy, settings, clock, stack
+        self._scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="backstop-")))
+        self.log = _record(job, clock, stack)
+        self.redactor = Redactor(token_bytes(32))
+
+    async def tools(self, cluster: ClusterPort) -> Tools:
+        """Raises BackstopError for a model or an executor that cannot be used."""
+        feed, state = CallFeed(), self._state()
+        models = build_models(self._settings, self._clock, feed, Stores(spend=FileSpend(self._job.state / "spend.json")))
+        self._stack.push_async_callback(models.aclose)
+        return Tools(
+            cluster=cluster,
+            models=models,
+            executor=await self._executor(),
+            policy=self._policy,
+            breaker=self._breaker(state),
+            history=History(state / "history.json"),
+            log=self.log,
+            clock=self._clock,
+            settings=self._settings,
+            calls=feed,
+            redactor=lambda: self.redactor,
+        )
+
+    def planned(self, diagnosis: Diagnosis, state: TargetState) -> Intent | None:
+        """The write as it would be; None if there is no such write, which the action gate says."""
+        try:
+            return plan(diagnosis.action, state, action_id="bs-shown-0", at=self._clock.now())
+        except UsageError:
+            return None
+
+    def _state(self) -> Path:
+        if self._job.mode != "observe":
+            return self._job.state
+        self._breaker(self._job.state).state(self._job.target)  # begins a ledger where there is none
+        return copied_state(self._job.state, self._scratch)
+
+    def _breaker(self, state: Path) -> Breaker:
+        return Breaker(state / "breaker.json", self._clock, budget_of(self._settings))
+
+    async def _executor(self) -> ExecutorPort:
+        job, write = self._job, self._job.write
+        if write is None:
+            return NoExecutor()
+        arguments = (
+            *("--kubeconfig", write.kubeconfig, *(("--context", write.context) if write.context else ())),
+            *("--policy", job.policy, "--socket", self._scratch / "x" / "s", "--state", job.state / "executor"),
+        )
+        return ExecutorClient(await self._stack.enter_async_context(executor(arguments, job.record / "executor.log")))
+
+
+def _record(job: Job, clock: Clock, stack: AsyncExitStack) -> EventLog:
+    """A record of its own for each run. Raises UsageError."""
+    for directory in (job.state, job.record):
+        try:
+            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            (directory / ".writable").touch()
+            (directory / ".writable").unlink()
+        except OSError as error:
+            raise UsageError(
+                f"the directory {directory} cannot be written: {error.strerror}",
+                unchanged="nothing was started",
+                todo="name others with --state and --record",
+            ) from error
+    if (job.record / EVENTS).exists():
+        raise UsageError(
+            f"{job.record} holds the record of another run", unchanged="nothing was started", todo="name a new one with --record"
+        )
+    return stack.enter_context(EventLog(job.record / EVENTS, clock))
+
+
+def _alert(job: Job) -> Alert:
+    return Alert(
+        id=job.incident,
+        name="Triage",
+        target=job.target,
+        service=None,
+        summary=f"a person asks what is wrong with {job.target.key}",
+        started_at=job.since,
+    )
+
+
+async def _worked(incident: Incident) -> Outcome:
+    try:
+        return await incident.run()
+    except BackstopError:
+        raise
+    except Exception as error:  # noqa: BLE001  process boundary: a bug of ours ends as an escalation, never in silence
+        return await incident.end_after(error)
