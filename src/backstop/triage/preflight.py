@@ -24,7 +24,7 @@ async def look_ahead(client: ClusterClient, target: WorkloadRef) -> None:
     found = await deployments(client, target.namespace)
     if target.name not in (names := [name(one) for one in found]):
         if not names:
-            await _require_namespace(client, target.namespace)
+            await require_namespace(client, target.namespace)
         raise NotFoundError(
             f"there is no deployment {target.name} in namespace {target.namespace}",
             unchanged=NOTHING,
@@ -53,7 +53,7 @@ def nearest(wanted: str, known: Iterable[str]) -> str:
     return f"it has: {', '.join(names[:20])}" if names else "it has none at all"
 
 
-async def _require_namespace(client: ClusterClient, namespace: str) -> None:
+async def require_namespace(client: ClusterClient, namespace: str) -> None:
     """Raises NotFoundError for a namespace that is not there. One that may not be looked at is taken to be there."""
     try:
         await client.get(f"/api/v1/namespaces/{namespace}")

@@ -99,7 +99,7 @@ def _until(at: datetime, seconds: float) -> str:
 
 async def _said(line: _Line, question: str) -> str:
     line.write(question)
-    return await line.read() or ""
+    return clean(await line.read() or "")
 
 
 class _Line:
@@ -120,7 +120,7 @@ class _Line:
             raw = raw[os.write(self._descriptor, raw) :]
 
     async def read(self) -> str | None:
-        """The next line, without blanks around it; None at the end of input, or if the terminal is gone."""
+        """The next line as it was typed, without blanks around it; None at the end of input, or if the terminal is gone."""
         loop, readable = asyncio.get_running_loop(), asyncio.Event()
         loop.add_reader(self._descriptor, readable.set)
         raw = b""
@@ -137,7 +137,7 @@ class _Line:
                     return None
         finally:
             loop.remove_reader(self._descriptor)
-        return clean(raw.decode("utf-8", "replace").strip())
+        return raw.decode("utf-8", "replace").strip()
 
 
 @contextmanager
