@@ -95,6 +95,6 @@ def test_ctrl_c_says_that_nothing_was_written_and_leaves_nothing(desk: Desk, num
         with silent.accept()[0]:  # it was asked, and does not answer
             process.send_signal(number)
             said, complaint = process.communicate(timeout=30)
-    assert (process.returncode, said) == (130, "")
+    assert (process.returncode, said) == (130, ""), complaint
     assert complaint == "backstop: interrupted; nothing was written to the cluster, and no process is left\n"
     assert list((desk.directory / "tmp").iterdir()) == []

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 NEEDS_A_PERSON: Final = 3
 INTERRUPTED: Final = 130
+AGAIN_SECONDS: Final = 0.25
 UNCHANGED: Final = "nothing was started, and nothing was written"
 
 
@@ -33,6 +34,9 @@ class Modes(StrEnum):
     OBSERVE = "observe"
     APPROVE = "approve"
     AUTO = "auto"
+
+
+NOT_YET: Final = frozenset({Modes.APPROVE, Modes.AUTO})
 
 
 def triage(  # noqa: PLR0913, PLR0917  one per option
@@ -128,6 +132,8 @@ def _write_access(mode: Modes, kubeconfig: Path | None, context: str | None) -> 
             unchanged=UNCHANGED,
             todo="name it with --executor-kubeconfig; 'backstop policy compile' prints its role",
         )
+    if mode in NOT_YET:
+        raise UsageError(f"{mode.value} mode is not built yet", unchanged=UNCHANGED, todo="leave --mode out")
     return WriteAccess(kubeconfig, context)
 
 
@@ -181,19 +187,23 @@ def _interruptible(progress: Progress) -> None:
     import asyncio
     import signal
 
-    task, heard = asyncio.current_task(), list[int]()
+    loop, task, heard = asyncio.get_running_loop(), asyncio.current_task(), list[int]()
 
     def interrupt() -> None:
         heard.append(1)
-        if task is None or task.cancelling():
-            return
         if (progress.asked or progress.written) and len(heard) == 1:
             sys.stderr.write("backstop: a write was asked for and is followed to its end; Ctrl-C again leaves it as it stands\n")
-            return
-        task.cancel()
+        else:
+            cancel()
+
+    def cancel() -> None:
+        """Until it is heard: what connects just now may swallow one. What was opened is closed undisturbed."""
+        if task is not None and not task.done() and not progress.closing:
+            task.cancel()
+            loop.call_later(AGAIN_SECONDS, cancel)
 
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        asyncio.get_running_loop().add_signal_handler(number, interrupt)
+        loop.add_signal_handler(number, interrupt)
 
 
 def _cut_off(progress: Progress) -> str:

@@ -67,6 +67,7 @@ class Progress:
     bodies: list[AnyBody] = field(default_factory=list)
     asked: Intent | None = None  # a write that was asked for, until its answer is in
     written: list[Written] = field(default_factory=list)
+    closing: bool = False  # there is nothing more to be cut off: what was opened is being closed
 
     def hear(self, event: Event) -> None:
         body = event.body
@@ -82,30 +83,14 @@ class Progress:
 
 async def triage(job: Job, settings: Settings, clock: Clock, progress: Progress) -> Report:
     """Raises UsageError for what the person who asked can put right, before anything is started; BackstopError otherwise."""
-    policy, began = load_policy(job.policy), clock.monotonic()
+    policy = load_policy(job.policy)
     async with AsyncExitStack() as stack:
-        client = await stack.enter_async_context(ClusterClient(job.kubeconfig, job.context))
-        await look_ahead(client, job.target)
-        run = _Run(job, policy, settings, clock, stack)
-        run.log.listen(progress.hear)
-        witness = Witness(ClusterReads(client, clock, ReadLimits(log_lines=settings.evidence_log_lines)))
-        outcome = await _worked(Incident(await run.tools(witness), _alert(job)))
-        return report(
-            Found(
-                target=job.target,
-                cluster=client.server,
-                mode=job.mode,
-                policy=policy,
-                policy_name=job.policy,
-                outcome=outcome,
-                bodies=progress.bodies,
-                observed=witness.observed,
-                planned=run.planned,
-                redact=run.redactor.redact_json,
-                seconds=clock.monotonic() - began,
-                record=str(job.record),
-            )
-        )
+        try:
+            client = await stack.enter_async_context(ClusterClient(job.kubeconfig, job.context))
+            await look_ahead(client, job.target)
+            return await _Run(job, policy, settings, clock, stack).work(client, progress)
+        finally:
+            progress.closing = True
 
 
 class _Run:
@@ -117,6 +102,29 @@ class _Run:
         self._scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="backstop-")))
         self.log = _record(job, clock, stack)
         self.redactor = Redactor(token_bytes(32))
+
+    async def work(self, client: ClusterClient, progress: Progress) -> Report:
+        """The incident to its end, and what it found."""
+        began = self._clock.monotonic()
+        self.log.listen(progress.hear)
+        witness = Witness(ClusterReads(client, self._clock, ReadLimits(log_lines=self._settings.evidence_log_lines)))
+        outcome = await _worked(Incident(await self.tools(witness), _alert(self._job)))
+        return report(
+            Found(
+                target=self._job.target,
+                cluster=client.server,
+                mode=self._job.mode,
+                policy=self._policy,
+                policy_name=self._job.policy,
+                outcome=outcome,
+                bodies=progress.bodies,
+                observed=witness.observed,
+                planned=self.planned,
+                redact=self.redactor.redact_json,
+                seconds=self._clock.monotonic() - began,
+                record=str(self._job.record),
+            )
+        )
 
     async def tools(self, cluster: ClusterPort) -> Tools:
         """Raises BackstopError for a model or an executor that cannot be used."""
