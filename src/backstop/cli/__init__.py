@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from backstop.cli import breaker, doctor, drill, sandbox, triage
+from backstop.cli import breaker, doctor, drill, policy, sandbox, triage
 from backstop.errors import BackstopError, UsageError
 
 app = typer.Typer(
@@ -23,6 +23,7 @@ app.command("triage", short_help="One real incident on any cluster; by default i
 app.command("doctor", short_help="What is configured, which models answer, what the identity may do.")(doctor.doctor)
 app.add_typer(sandbox.app, name="sandbox")
 app.add_typer(breaker.app, name="breaker")
+app.add_typer(policy.app, name="policy")
 
 
 def _print_version(asked: bool) -> None:
