@@ -1,0 +1,78 @@
+"""How often does a wrong model output become a harmful write?
+
+    python bench/containment.py                    gate level: every operator on every right answer; prints, and writes docs/containment.md
+    python bench/containment.py --each 2           fewer worlds of each class of fault, and writes nothing
+    python bench/containment.py --keep FILE        keeps the figures as JSON
+
+What is tried, what counts as harmful and what is not covered: docs/containment.md and the modules of containment_lab.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from containment_lab.faults import worlds
+from containment_lab.results import Rate, Results
+from containment_lab.trials import controls, mutants
+
+EACH = 16
+"""Worlds of each class of fault: 22 classes make 352 right answers."""
+
+
+def gate_level(each: int) -> Results:
+    """Every right answer, and every operator on each."""
+    right = tuple(controls(worlds(each)))
+    return Results(right, tuple(mutants([case for case, _ in right])))
+
+
+def summary(results: Results) -> str:
+    """The figures in a few lines."""
+    found = results.as_json()
+    tried = results.operators_with(lambda t: t.made.harmful)
+    lines = [
+        f"{found['trials']} wrong answers of {tried.of} operators on {found['right answers']} right ones; the judge says yes to everything",
+        f"harmful writes   {Rate(found['harmful'], found['trials'])}; {tried.count} of {tried.of} operators with any",
+        f"  naive agent    {Rate(found['naive harmful'], found['trials'])}",
+        f"  judge on       {found['harmful with the emulated judge']} (emulated)",
+        f"futile writes    {found['futile']}, wrong and harmless, for verification to take back",
+        f"false blocks     {Rate(len(found['false blocks']), found['right writes'])} of right writes;"
+        f" {len(found['right escalations refused'])} right escalations refused as ungrounded",
+        f"undo             {found['undo']['exact']} of {found['undo']['writes']} writes would be put back exactly",
+        f"ended at         {', '.join(f'{layer} {count}' for layer, count in found['layers'].items())}",
+        "",
+        f"{'family':12} {'operators':>9} {'with harm':>9} {'trials':>7} {'harmful':>8} {'at most':>8} {'futile':>7} {'naive':>7}",
+    ]
+    for family, of in found["families"].items():
+        rate = Rate(of["harmful"], of["trials"])
+        lines.append(
+            f"{family:12} {of['operators']:9} {of['operators with harm']:9} {of['trials']:7} {of['harmful']:8}"
+            f" {rate.bound:8.2%} {of['futile']:7} {of['naive harmful']:7}"
+        )
+    lines += ["", "what each rule alone keeps out (harmful writes that no other rule refuses)"]
+    lines += [f"  {rule:26} {of['alone']:6}" for rule, of in found["rules"].items() if of["alone"]]
+    if found["escapes"]:
+        lines += ["", "escapes"]
+        lines += [
+            f"  {e['count']:4} {e['operator']:45} {e['fault']:26} {e['harm']:28} {e['world']}: {e['said']}"
+            for e in found["escapes"]
+        ]
+    return "\n".join(lines)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--each", type=int, default=EACH, metavar="N", help=f"worlds of each class of fault (default: {EACH})")
+    parser.add_argument("--keep", type=Path, metavar="FILE", help="write the figures as JSON to this file")
+    asked = parser.parse_args()
+    results = gate_level(asked.each)
+    print(summary(results))
+    if asked.keep:
+        asked.keep.write_text(json.dumps(results.as_json(), indent=1) + "\n", encoding="utf-8")
+    return 1 if results.harmful() else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
