@@ -1,6 +1,6 @@
 """How often does a wrong model output become a harmful write?
 
-    python bench/containment.py                    gate level: every operator on every right answer; prints, and writes docs/containment.md
+    python bench/containment.py                    every operator on every right answer; writes docs/containment.md
     python bench/containment.py --each 2           fewer worlds of each class of fault, and writes nothing
     python bench/containment.py --keep FILE        keeps the figures as JSON
 
@@ -33,7 +33,7 @@ def summary(results: Results) -> str:
     found = results.as_json()
     tried = results.operators_with(lambda t: t.made.harmful)
     lines = [
-        f"{found['trials']} wrong answers of {tried.of} operators on {found['right answers']} right ones; the judge says yes to everything",
+        f"{found['trials']} wrong answers, by {tried.of} operators on {found['right answers']} right ones; the judge says yes",
         f"harmful writes   {Rate(found['harmful'], found['trials'])}; {tried.count} of {tried.of} operators with any",
         f"  naive agent    {Rate(found['naive harmful'], found['trials'])}",
         f"  judge on       {found['harmful with the emulated judge']} (emulated)",

@@ -218,7 +218,7 @@ def _json(action: Action) -> Json:
 def _undone(action: Action, state: TargetState, at: datetime, world: World) -> bool:
     workload = world.workload(state.ref.name, state.ref.namespace)
     assert workload is not None
-    before = kubernetes.deployment(workload, world)["spec"]
+    before: Json = kubernetes.deployment(workload, world)["spec"]
     after = written(before, change_for(action, state, at=at).patch)
     restored: Json = written(after, restoration(before, after, after))
     return restored == before
