@@ -3,6 +3,7 @@
     python bench/containment.py                    every operator on every right answer; writes docs/containment.md
     python bench/containment.py --each 2           fewer worlds of each class of fault, and writes nothing
     python bench/containment.py --keep FILE        keeps the figures as JSON
+    python bench/containment.py --show WORLD OPERATOR    one trial in full: what is said, what each rule says, what it would do
 
 What is tried, what counts as harmful and what is not covered: docs/containment.md and the modules of containment_lab.
 """
@@ -14,9 +15,12 @@ import json
 import sys
 from pathlib import Path
 
-from containment_lab.faults import worlds
+from containment_lab.cases import right
+from containment_lab.faults import world, worlds
+from containment_lab.operators import OPERATORS, apply_to
 from containment_lab.results import Rate, Results
-from containment_lab.trials import controls, mutants
+from containment_lab.trials import controls, mutants, run
+from containment_lab.world import FaultKind
 
 EACH = 16
 """Worlds of each class of fault: 22 classes make 352 right answers."""
@@ -62,11 +66,37 @@ def summary(results: Results) -> str:
     return "\n".join(lines)
 
 
+def told(name: str, operator: str) -> str:
+    """One trial in full. Raises SystemExit with one sentence for a name that is none."""
+    kind, _, number = name.rpartition("-")
+    chosen = [o for o in OPERATORS if o.name == operator]
+    if kind not in list(FaultKind) or not number.isdigit() or not chosen:
+        raise SystemExit(f"containment: there is no world {name} or no operator {operator}; worlds are called bad-release-0")
+    case = apply_to(chosen[0], right(world(FaultKind(kind), int(number))))
+    if case is None:
+        raise SystemExit(f"containment: {operator} does not apply to {name}")
+    trial = run(case, operator, chosen[0].family)
+    return "\n".join(
+        (
+            f"{operator}: {chosen[0].says}",
+            *(f"  {fact.id:5} {fact.kind:12} {fact.about.key}: {fact.text[:160]!r}" for fact in case.evidence.facts),
+            case.text,
+            f"truth: {case.world.truth}",
+            f"ends at {trial.layer}; refused by {', '.join(sorted(trial.failed)) or 'nobody'}",
+            f"it would be: {trial.proposed.effect} {', '.join(trial.proposed.harms)}; the naive agent: {trial.naive.effect}",
+        )
+    )
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--each", type=int, default=EACH, metavar="N", help=f"worlds of each class of fault (default: {EACH})")
     parser.add_argument("--keep", type=Path, metavar="FILE", help="write the figures as JSON to this file")
+    parser.add_argument("--show", nargs=2, metavar=("WORLD", "OPERATOR"), help="one trial in full")
     asked = parser.parse_args()
+    if asked.show:
+        print(told(*asked.show))
+        return 0
     results = gate_level(asked.each)
     print(summary(results))
     if asked.keep:

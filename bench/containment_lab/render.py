@@ -64,7 +64,10 @@ def observe(name: str, namespace: str, world: World) -> TargetState | None:
     if workload is None:
         return None
     objects = [view.obj for view in kubernetes.pods(workload, world)]
-    return target_state(kubernetes.deployment(workload, world), kubernetes.replica_sets(workload, world), objects)
+    bounds = kubernetes.side_objects(world) if namespace == world.namespace else []
+    autoscalers, budgets = ([b for b in bounds if b["kind"] == kind] for kind in ("HorizontalPodAutoscaler", "PodDisruptionBudget"))
+    deployment, replica_sets = kubernetes.deployment(workload, world), kubernetes.replica_sets(workload, world)
+    return target_state(deployment, replica_sets, objects, autoscalers, budgets)
 
 
 def measure(world: World, at: datetime, *, unknown: tuple[str, ...] = ()) -> Health:

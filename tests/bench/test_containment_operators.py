@@ -13,7 +13,7 @@ from containment_lab.operators import OPERATORS, apply_to
 
 @pytest.fixture(scope="module")
 def cases() -> list[Case]:
-    return [right(world) for world in worlds(3)]
+    return [right(world) for world in worlds(2)]
 
 
 def changed(before: Case, after: Case) -> bool:

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,12 +19,12 @@ from containment_lab.world import Does, FaultKind, Pods, Release, Revision, Serv
 SOUND = Release("shop/web:1", calls=("db",))
 
 
-def workload(name: str = "web", **changes: object) -> Workload:
+def workload(label: str = "web", /, **changes: Any) -> Workload:
     """Three pods of a release that works, with one before it that worked as well."""
     plain = Workload(
-        name, "shop", 3, 3, (Revision(1, SOUND, 900.0), Revision(2, replace(SOUND, image="shop/web:2"), 90.0)), (Pods(2, 3),)
+        label, "shop", 3, 3, (Revision(1, SOUND, 900.0), Revision(2, replace(SOUND, image="shop/web:2"), 90.0)), (Pods(2, 3),)
     )
-    return replace(plain, **changes)  # type: ignore[arg-type]
+    return replace(plain, **changes)
 
 
 def shop(*changed: Workload, culprit: str | None = "web") -> World:
@@ -35,7 +36,7 @@ def shop(*changed: Workload, culprit: str | None = "web") -> World:
     return World("w", "shop", tuple(here.values()), services, "web", truth)
 
 
-def broken(**changes: object) -> World:
+def broken(**changes: Any) -> World:
     """web was just released with a version that answers 500."""
     bad = replace(SOUND, image="shop/web:3", does=Does.ERRS)
     return shop(roll_out(workload(**changes), bad, shop()))
