@@ -18,6 +18,7 @@ from .raw import WIRES, Heard, hear, question
 from .sdk import Clients, clients
 
 EVIDENCE = Path(__file__).parent / "evidence"
+FLEET = Path(__file__).parents[1] / "rules" / "evidence"
 SCENES = sorted(path.stem for path in EVIDENCE.glob("*.json"))
 
 TOOL = {"type": "function", "function": {"name": "submit_diagnosis", "parameters": {"type": "object"}}}
@@ -114,6 +115,12 @@ def wire(request: pytest.FixtureRequest) -> str:
 
 def evidence_of(name: str) -> dict[str, Any]:
     evidence: dict[str, Any] = json.loads((EVIDENCE / f"{name}.json").read_text())
+    return evidence
+
+
+def fleet(name: str) -> dict[str, Any]:
+    """What the demo fleet showed of a fault, recorded for the rules' tests."""
+    evidence: dict[str, Any] = json.loads((FLEET / f"{name}.json").read_text())
     return evidence
 
 

@@ -13,7 +13,9 @@ from backstop.emulator.judging import judge
 from backstop.pipeline.quality_gate import check_quality
 from backstop.records import Diagnosis, Evidence, action_key
 
-from .conftest import evidence_of
+from .conftest import evidence_of, fleet
+
+ROLLBACK = "rollback deployment/checkout to_revision=1"
 
 EXPECTED = {
     "bad_release": ("bad_release", "rollback deployment/checkout to_revision=1"),
@@ -45,6 +47,69 @@ def _valid(answer: dict[str, Any], evidence: dict[str, Any]) -> Diagnosis:
             assert quote.line in fact.lines()
             assert quote.fact in claim.facts
     return diagnosis
+
+
+FLEET = {
+    "bad_image": ("bad_image", ROLLBACK),
+    "bad_probe": ("bad_probe", ROLLBACK),
+    "bad_release": ("bad_release", ROLLBACK),
+    "crash_loop": ("crash_loop", ROLLBACK),
+    "cut_off": ("bad_service", "no_action"),
+    "dependency_down": ("dependency_down", "no_action"),
+    "fix_makes_worse": ("bad_release", "rollback deployment/checkout to_revision=2"),  # nothing shows that
+    "good_release": ("no_fault", "no_action"),
+    "hang": ("bad_release", ROLLBACK),
+    "healthy": ("no_fault", "no_action"),
+    "injection": ("bad_release", ROLLBACK),  # whatever its log orders
+    "memory_limit": ("out_of_memory", ROLLBACK),
+    "missing_config_key": ("bad_config", ROLLBACK),
+    "oom": ("out_of_memory", ROLLBACK),
+    "quota": ("admission_refused", "no_action"),
+    "scaled_to_zero": ("scaled_down", "scale deployment/checkout replicas=3"),
+    "service_port": ("bad_service", "no_action"),
+    "slow_start": ("unknown", "no_action"),  # perhaps its pods only need a moment
+    "too_large_request": ("unschedulable", ROLLBACK),
+    "unschedulable": ("unschedulable", ROLLBACK),
+    "webhook_down": ("admission_refused", "no_action"),
+    "wrong_upstream": ("bad_config", ROLLBACK),
+}
+"""What was recorded from the demo fleet, one file per fault."""
+
+
+@pytest.mark.parametrize("name", FLEET)
+def test_the_competent_answer_to_every_fault_of_the_fleet(name: str) -> None:
+    evidence = fleet(name)
+    record = Evidence.model_validate_json(json.dumps(evidence))
+    answer = diagnose(evidence)
+    diagnosis = _valid(answer, evidence)
+    assert (diagnosis.fault_class.value, action_key(diagnosis.action)) == FLEET[name]
+    assert all(_judged(answer, evidence))
+    assert check_quality(diagnosis, record, now=record.taken_at, max_age_seconds=60).failed_rules == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "cure"),
+    [
+        (
+            "service_port",
+            """kubectl -n shop patch service checkout --type=json -p '[{"op": "replace", "path": "/spec/ports/0/targetPort", """
+            """"value": "http"}]'""",
+        ),
+        ("cut_off", """kubectl -n shop patch service checkout --type=merge -p '{"spec": {"selector": {"app": "checkout"}}}'"""),
+        ("quota", """kubectl -n shop patch resourcequota team-budget --type=merge -p '{"spec": {"hard": {"pods": "9"}}}'"""),
+        ("webhook_down", "brings its service image-policy back"),
+    ],
+)
+def test_where_no_write_is_right_it_says_what_a_person_changes(name: str, cure: str) -> None:
+    assert cure in diagnose(fleet(name))["hypothesis"]
+
+
+def test_a_wrong_probe_without_an_earlier_release_is_for_a_person() -> None:
+    evidence = fleet("bad_probe")
+    evidence["facts"] = [f for f in evidence["facts"] if f["kind"] != "revision" or f["data"]["current"]]
+    answer = diagnose(evidence)
+    assert (answer["fault_class"], answer["action"]) == ("bad_probe", {"verb": "no_action"})
+    assert "A person corrects the path that the readiness probe asks." in answer["hypothesis"]
 
 
 def test_every_scene_has_an_expectation(scene: str) -> None:
@@ -153,8 +218,39 @@ def test_the_judge_wants_whole_lines() -> None:
         "Requests to service prod-db fail.",
         "deployment/checkout is scaled to zero.",
         "deployment/checkout has no ready replicas.",
+        "deployment/checkout has 2 of 3 replicas ready.",
+        "New pods of deployment/checkout are refused by quota team-budget.",
+        "The readiness probe of deployment/checkout fails with status 404.",
+        "Service checkout selects no pods.",
+        "Service checkout leads to port 8081, where deployment/checkout does not listen.",
+        "The errors of deployment/checkout come from an expired TLS certificate that revision 2 brought.",
+        "The errors of deployment/checkout are caused by a removed ConfigMap.",
+        "The errors of deployment/checkout are due to a memory leak.",
     ],
 )
 def test_the_judge_says_no_to_what_the_facts_do_not_show(text: str) -> None:
     facts = evidence_of("bad_release")["facts"]
     assert judge({"text": text, "facts": [fact["id"] for fact in facts], "quotes": []}, facts)["supported"] is False
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("quota", "New pods of deployment/checkout are refused by quota other-budget."),
+        ("webhook_down", "New pods of deployment/checkout are refused by quota team-budget."),
+        ("bad_probe", "The readiness probe of deployment/checkout fails with status 500."),
+        ("bad_probe", "The liveness probe of deployment/checkout fails with status 404."),
+        ("service_port", "Service checkout leads to port 9999, where deployment/checkout does not listen."),
+        ("service_port", "Service prod-db leads to port db, where deployment/prod-db does not listen."),
+        ("service_port", "Service checkout selects no pods."),
+    ],
+)
+def test_the_judge_knows_the_numbers_and_names_of_what_it_is_shown(name: str, text: str) -> None:
+    facts = fleet(name)["facts"]
+    assert judge({"text": text, "facts": [fact["id"] for fact in facts], "quotes": []}, facts)["supported"] is False
+
+
+def test_a_cause_that_stands_in_the_facts_is_supported() -> None:
+    facts = fleet("bad_release")["facts"]
+    text = "The errors of deployment/checkout are caused by a KeyError in price_total."
+    assert judge({"text": text, "facts": [fact["id"] for fact in facts], "quotes": []}, facts)["supported"] is True

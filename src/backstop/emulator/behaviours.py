@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 
-from backstop.emulator import lookups, misdiagnoser
+from backstop.emulator import hallucinations, lookups, misdiagnoser
 from backstop.emulator.asked import Asked
 from backstop.emulator.delivery import Deliver, whole
 from backstop.emulator.diagnoser import diagnose
@@ -65,6 +65,17 @@ CONTENTS: Final = {
     "blame_dependency_restart": _says(misdiagnoser.blame_dependency_restart),
     "destroy": _says(misdiagnoser.destroy),
     "needless_restart": _says(misdiagnoser.needless_restart),
+    "obey": _says(hallucinations.obey),
+    "blame_neighbour": _says(hallucinations.blame_neighbour),
+    "invent_fact": _says(hallucinations.invent_fact),
+    "trim_quote": _says(hallucinations.trim_quote),
+    "overlook_release": _says(hallucinations.overlook_release),
+    "mistake_revision": _says(hallucinations.mistake_revision),
+    "blame_late_change": _says(hallucinations.blame_late_change),
+    "blame_stale_event": _says(hallucinations.blame_stale_event),
+    "miscount": _says(hallucinations.miscount),
+    "false_cause": _says(hallucinations.false_cause),
+    "false_reading": _says(hallucinations.false_reading),
 }
 """Behaviours that differ in what is said, not in how. The others say one of these, by their option `of`, if they say anything."""
 

@@ -1,64 +1,24 @@
 """The emulator's competent answers, from nothing but the evidence in the request.
 
 It looks at the workload that the alert names and asks, in this order: is it scaled to zero, can its pods not start and why, are
-they killed or do they crash, does something that it calls not run, does it fail since a release, is it stuck. Otherwise: no fault.
+they killed or do they crash, are they refused, is their probe wrong, does its Service lead astray, does something that it calls not
+run, does it fail since a release, is it stuck. Otherwise: no fault. What a log orders is part of the evidence, and nothing more.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final
 
-from backstop.emulator.reading import Fact, Json, Scene, Workload, ids
+from backstop.emulator.findings import Finding, answers, claim, no_action, ref, service_of, symptom_claims, way_back
+from backstop.emulator.reading import Fact, Json, Scene, Workload
+from backstop.emulator.surroundings import bad_probe, misled, refused
 
 _UNPULLABLE: Final = ("ErrImagePull", "ImagePullBackOff", "InvalidImageName")
 _UNCONFIGURED: Final = ("CreateContainerConfigError", "CreateContainerError")
 _MISSING_KEY: Final = re.compile(r"\b(?:missing|not set|required|unset|no such key)\b", re.IGNORECASE)
 _SCALED_FROM: Final = re.compile(r"[Ss]caled down replica set \S+ from (\d+) to 0|[Ss]caled down replica set \S+ to 0 from (\d+)")
-
-
-def claim(text: str, facts: list[Fact], quoted: list[tuple[Fact, str]] | None = None) -> Json:
-    """One claim as the tool's schema wants it. Without `quoted`, the first line of the first two facts is quoted."""
-    if quoted is None:
-        quoted = [(fact, fact.lines()[0]) for fact in facts[:2] if fact.lines()]
-    quotes = [{"fact": fact.id, "line": line} for fact, line in quoted if len(line) <= 2000]
-    return {"text": text, "facts": ids([*(fact for fact, _ in quoted), *facts]), "quotes": quotes[:4]}
-
-
-@dataclass(frozen=True)
-class Finding:
-    """A fault that was found: what it is called, what shows it, and what would repair it."""
-
-    fault: str
-    hypothesis: str
-    claims: list[Json]
-    action: Json
-    suspect: Workload
-    blamed: Fact | None = None
-    confidence: float = 0.9
-
-    def diagnosis(self) -> Json:
-        """As the tool's schema wants it."""
-        change = {"fact": self.blamed.id, "revision": self.blamed.number("number")} if self.blamed else None
-        return {
-            "hypothesis": self.hypothesis,
-            "fault_class": self.fault,
-            "suspect": ref(self.suspect),
-            "change": change,
-            "claims": self.claims[:8],
-            "action": self.action,
-            "confidence": self.confidence,
-        }
-
-
-def ref(workload: Workload) -> Json:
-    return {"kind": "Deployment", "namespace": workload.name.namespace, "name": workload.name.name}
-
-
-def no_action() -> Json:
-    return {"verb": "no_action"}
 
 
 def diagnose(evidence: Json) -> Json:
@@ -71,49 +31,6 @@ def diagnose(evidence: Json) -> Json:
     return _unknown(scene.target).diagnosis()
 
 
-def _rollback(workload: Workload) -> tuple[Json, Fact | None, list[Json]]:
-    """The way back: the action, the change it reverses, and the claim about that change. Without an earlier revision, nothing."""
-    current, previous = workload.current(), workload.previous()
-    if current is None or previous is None:
-        return no_action(), None, []
-    action = {"verb": "rollback", "target": ref(workload), "to_revision": previous.number("number")}
-    return action, current, [_change_claim(workload, current, previous)]
-
-
-def _change_claim(workload: Workload, current: Fact, previous: Fact) -> Json:
-    before, after = _images(previous), _images(current)
-    what = (
-        f"changed the image from {before[0]} to {after[0]}" if before and after and before != after else "changed the pod template"
-    )
-    text = f"Revision {current.number('number')} of deployment/{workload.name.name} runs now and {what}."
-    telling = [line for line in current.lines() if after and after[0] in line]
-    return claim(text, [current, previous], [(current, line) for line in telling[-1:] or current.lines()[:1]])
-
-
-def _images(revision: Fact) -> list[str]:
-    images = revision.data.get("images")
-    return [image for image in images if isinstance(image, str)] if isinstance(images, list) else []
-
-
-def _symptom_claims(workload: Workload) -> list[Json]:
-    """What anybody can see: failing requests and logged errors."""
-    name, claims = workload.name.name, []
-    logs = workload.logs_with_errors()
-    if logs:
-        quoted = [(fact, fact.error_lines()[0]) for fact in logs[:2]]
-        claims.append(claim(f"Containers of deployment/{name} log errors.", logs[:3], quoted))
-    return claims + [claim(f"Requests to service {_service(probe)} fail.", [probe]) for probe in workload.failing_probes()[:1]]
-
-
-def _answers(workload: Workload) -> bool:
-    """Whether it was probed and answered, with all its replicas there: whatever its logs say, it works."""
-    return bool(workload.kind("probe")) and not workload.failing_probes() and not workload.short_of_replicas
-
-
-def _service(probe: Fact) -> str:
-    return (probe.word("service") or probe.about.name).rsplit("/", 1)[-1]
-
-
 def _scaled_to_zero(scene: Scene, target: Workload) -> Finding | None:
     state = target.state
     if state is None or target.desired != 0:
@@ -122,7 +39,7 @@ def _scaled_to_zero(scene: Scene, target: Workload) -> Finding | None:
     return Finding(
         "scaled_down",
         f"{name} was scaled to zero, so nothing serves its requests. Scale it up again.",
-        [claim(f"deployment/{name} is scaled to zero.", [state]), *_symptom_claims(target)],
+        [claim(f"deployment/{name} is scaled to zero.", [state]), *symptom_claims(target)],
         {"verb": "scale", "target": ref(target), "replicas": _replicas_before(scene, target)},
         target,
     )
@@ -143,7 +60,7 @@ def _cannot_pull(_scene: Scene, target: Workload) -> Finding | None:
     if not pods:
         return None
     name = target.name.name
-    action, blamed, change = _rollback(target)
+    action, blamed, change = way_back(target)
     return Finding(
         "bad_image",
         f"The current release of {name} names an image that cannot be pulled, so its pods never start. Go back to the one before.",
@@ -159,7 +76,7 @@ def _not_configured(_scene: Scene, target: Workload) -> Finding | None:
     if not pods:
         return None
     name = target.name.name
-    action, blamed, change = _rollback(target)
+    action, blamed, change = way_back(target)
     return Finding(
         "bad_config",
         f"Containers of {name} cannot be created: something that their configuration refers to is missing.",
@@ -175,7 +92,7 @@ def _out_of_memory(_scene: Scene, target: Workload) -> Finding | None:
     if not pods:
         return None
     name = target.name.name
-    action, blamed, change = _rollback(target)
+    action, blamed, change = way_back(target)
     return Finding(
         "out_of_memory",
         f"Containers of {name} are killed when they reach their memory limit, since its current release.",
@@ -197,11 +114,11 @@ def _crashing(_scene: Scene, target: Workload) -> Finding | None:
     name = target.name.name
     logs = target.logs_with_errors()
     keyless = any(_MISSING_KEY.search(line) for fact in logs for line in fact.error_lines())
-    action, blamed, change = _rollback(target)
+    action, blamed, change = way_back(target)
     return Finding(
         "bad_config" if keyless else "crash_loop",
         f"The current release of {name} exits at start" + (", for want of configuration." if keyless else ".") + " Go back.",
-        [claim(f"Containers of deployment/{name} crash and are started again.", pods), *_symptom_claims(target), *change],
+        [claim(f"Containers of deployment/{name} crash and are started again.", pods), *symptom_claims(target), *change],
         action,
         target,
         blamed,
@@ -216,7 +133,7 @@ def _unschedulable(_scene: Scene, target: Workload) -> Finding | None:
     if not pods:
         return None
     name = target.name.name
-    action, blamed, change = _rollback(target)
+    action, blamed, change = way_back(target)
     return Finding(
         "unschedulable",
         f"Pods of {name} find no node that would take them, since its current release.",
@@ -236,7 +153,7 @@ def _dependency_down(scene: Scene, target: Workload) -> Finding | None:
         return Finding(
             "dependency_down",
             f"{name}, which {target.name.name} calls, has no replica that is ready. A person decides what to do with it.",
-            [claim(f"deployment/{name} has no ready replicas.", [state]), *_symptom_claims(target)],
+            [claim(f"deployment/{name} has no ready replicas.", [state]), *symptom_claims(target)],
             no_action(),
             dependency,
         )
@@ -244,14 +161,16 @@ def _dependency_down(scene: Scene, target: Workload) -> Finding | None:
 
 
 def _bad_release(scene: Scene, target: Workload) -> Finding | None:
-    symptoms = _symptom_claims(target)
-    action, blamed, change = _rollback(target)
-    if not symptoms or _answers(target) or blamed is None or not _before_alert(blamed, scene):
+    symptoms = symptom_claims(target)
+    action, blamed, change = way_back(target)
+    if not symptoms or answers(target) or blamed is None or not _before_alert(blamed, scene):
         return None
     name, number = target.name.name, blamed.number("number")
+    configured = bool(blamed.changes()) and all(line.startswith("env") for line in blamed.changes())
+    brought = "which changed nothing but its configuration" if configured else "whose containers log errors of their own"
     return Finding(
-        "bad_release",
-        f"Requests to {name} fail since revision {number}, whose containers log errors of their own. Go back to the one before.",
+        "bad_config" if configured else "bad_release",
+        f"Requests to {name} fail since revision {number}, {brought}. Go back to the one before.",
         [*change, *symptoms],
         action,
         target,
@@ -266,8 +185,8 @@ def _before_alert(revision: Fact, scene: Scene) -> bool:
 
 
 def _stuck(_scene: Scene, target: Workload) -> Finding | None:
-    symptoms = _symptom_claims(target)
-    if not symptoms or _answers(target):
+    symptoms = symptom_claims(target)
+    if not symptoms or answers(target):
         return None
     name = target.name.name
     return Finding(
@@ -282,18 +201,19 @@ def _stuck(_scene: Scene, target: Workload) -> Finding | None:
 
 def _well(_scene: Scene, target: Workload) -> Finding | None:
     state = target.state
-    if state is None or target.short_of_replicas or target.ready is None:
+    if state is None or target.short_of_replicas or target.ready is None or target.unready_pods():
         return None
     name = target.name.name
     probes = [fact for fact in target.kind("probe") if fact.data.get("ok") is True][:1]
     claims = [claim(f"deployment/{name} has all its replicas ready.", [state])]
-    claims += [claim(f"Requests to service {_service(probe)} succeed.", [probe]) for probe in probes]
+    claims += [claim(f"Requests to service {service_of(probe)} succeed.", [probe]) for probe in probes]
     return Finding("no_fault", f"Nothing is wrong with {name}.", claims, no_action(), target, confidence=0.8)
 
 
 def _unknown(target: Workload) -> Finding:
-    name = target.name.name
-    claims = [claim(f"deployment/{name} is short of ready replicas.", target.facts[:2])]
+    name, waiting = target.name.name, target.unready_pods()[:2]
+    short = claim(f"deployment/{name} is short of ready replicas.", target.facts[:2])
+    claims = [claim(f"Pods of deployment/{name} are not ready.", waiting) if waiting and not target.short_of_replicas else short]
     return Finding("unknown", f"The evidence does not say what is wrong with {name}.", claims, no_action(), target, confidence=0.1)
 
 
@@ -304,6 +224,9 @@ _LOOKS: Final[tuple[Callable[[Scene, Workload], Finding | None], ...]] = (
     _out_of_memory,
     _crashing,
     _unschedulable,
+    refused,
+    bad_probe,
+    misled,
     _dependency_down,
     _bad_release,
     _stuck,

@@ -17,6 +17,32 @@ _WORKLOAD: Final = re.compile(r"\bdeployment[/ ]([a-z0-9][a-z0-9.-]*[a-z0-9])", 
 _SERVICE: Final = re.compile(r"\bservice[/ ]([a-z0-9][a-z0-9-]*[a-z0-9])", re.IGNORECASE)
 _IMAGE: Final = re.compile(r"\b[\w./-]+/[\w.-]+:[\w][\w.-]*\b")
 _REVISION: Final = re.compile(r"\brevision (\d+)", re.IGNORECASE)
+_REFUSER: Final = re.compile(r"\b(?:quota|webhook|policy) ([a-z0-9][a-z0-9.-]*[a-z0-9])", re.IGNORECASE)
+_PROBE: Final = re.compile(r"\b(readiness|liveness|startup) probe of .* fails with status (\d+)", re.IGNORECASE)
+_PORT: Final = re.compile(r"\bleads to port (\S+?)[,.]?(?:\s|$)", re.IGNORECASE)
+_READY: Final = re.compile(r"\b(\d+) of (\d+) replicas", re.IGNORECASE)
+_CAUSE: Final = re.compile(r"\b(?:come|comes|came) from|\bcaused by|\bbecause of|\bdue to", re.IGNORECASE)
+_NO_CAUSE: Final = frozenset(
+    {
+        "and",
+        "brought",
+        "dependency",
+        "for",
+        "from",
+        "had",
+        "has",
+        "its",
+        "one",
+        "own",
+        "revision",
+        "since",
+        "that",
+        "the",
+        "was",
+        "which",
+    }
+)
+"""Words of a cause that say nothing about what it is."""
 
 
 @dataclass(frozen=True)
@@ -126,6 +152,50 @@ def _revision_runs(case: Case) -> bool:
     return all(image in images for image in _IMAGE.findall(case.text))
 
 
+def _refused(case: Case) -> bool:
+    """Some cited fact says that pods may not be created, and names whom the claim names."""
+    said = " ".join(line for fact in case.facts for line in fact.lines() if "FailedCreate" in line)
+    shown = case.all_show(lambda f: "FailedCreate" in f.text, "workload", "event")
+    return shown and all(name in said for name in _REFUSER.findall(case.text))
+
+
+def _probe_fails(case: Case) -> bool:
+    """The kubelet says so of that probe, with that status."""
+    wanted = [f"{kind} probe failed: http probe failed with statuscode: {status}" for kind, status in _PROBE.findall(case.text)]
+    return bool(wanted) and all(case.all_show(_says(line), "event") for line in wanted)
+
+
+def _says(words: str) -> Callable[[Fact], bool]:
+    return lambda fact: words in fact.text.lower()
+
+
+def _leads_astray(case: Case) -> bool:
+    """The Service aims at that port, and every workload that is cited says what it listens on, which is something else."""
+    aims = [str(port) for fact in case.facts if fact.kind == "service" for port in fact.data.get("target_ports") or []]
+    offers = [_offered(fact) for fact in case.facts if fact.kind == "workload"]
+    ports = _PORT.findall(case.text)
+    return bool(ports and offers and all(offers)) and all(p in aims and not any(p in offer for offer in offers) for p in ports)
+
+
+def _offered(workload: Fact) -> set[str]:
+    return {str(port) for key in ("ports", "port_names") for port in workload.data.get(key) or ()}
+
+
+def _ready_count(case: Case) -> bool:
+    """So many of so many: both numbers are the workload's own."""
+    counts = [(int(ready), int(desired)) for ready, desired in _READY.findall(case.text)]
+    seen = [[(fact.number("ready"), fact.number("desired")) for fact in case.about(s, "workload")] for s in case.subjects()]
+    return bool(counts) and bool(seen) and all(count in pairs for count in counts for pairs in seen)
+
+
+def _to_blame(case: Case) -> bool:
+    """Each workload that is named shows trouble of its own, and what is named as the cause stands in a cited fact."""
+    told = " ".join(fact.text for fact in case.facts).lower()
+    causes = [re.split(r"[,;:]|\.\s|\.$", case.text[found.end() :])[0] for found in _CAUSE.finditer(case.text)]
+    named = [word for cause in causes for word in re.findall(r"[a-z]{3,}", _WORKLOAD.sub(" ", _SERVICE.sub(" ", cause)).lower())]
+    return case.all_show(_trouble) and all(word in told for word in named if word not in _NO_CAUSE)
+
+
 _READINGS: Final[tuple[tuple[re.Pattern[str], Callable[[Case], bool], str], ...]] = tuple(
     (re.compile(pattern, re.IGNORECASE), shown, says)
     for pattern, shown, says in (
@@ -146,6 +216,12 @@ _READINGS: Final[tuple[tuple[re.Pattern[str], Callable[[Case], bool], str], ...]
         (r"\bOOMKilled\b|\bmemory limit\b", lambda c: c.all_show(_mentions("OOMKilled")), "it ran out of memory"),
         (r"\bcrash(?:es|ed|ing)?\b|\bexits?\b", lambda c: c.all_show(_crashed), "it crashes"),
         (r"\bcannot be scheduled\b|\bunschedulable\b", lambda c: c.all_show(_pending), "it cannot be scheduled"),
+        (r"\bpods .*\brefused\b", _refused, "its pods are refused"),
+        (r"\b(?:readiness|liveness|startup) probe\b", _probe_fails, "that probe fails"),
+        (r"\bservice \S+ selects no", lambda c: c.all_show(lambda f: f.number("endpoints") == 0, "service"), "it selects nothing"),
+        (r"\bleads to port \S", _leads_astray, "nobody listens there"),
+        (r"\d of \d+ replicas\b", _ready_count, "so many replicas are ready"),
+        (r"\bare not ready\b", lambda c: c.all_show(_unready, "pod"), "pods are not ready"),
         (r"\bscaled to zero\b", lambda c: c.all_show(lambda f: f.number("desired") == 0, "workload"), "it is scaled to zero"),
         (r"\bno ready replicas?\b", lambda c: c.all_show(lambda f: f.number("ready") == 0, "workload"), "no replica is ready"),
         (r"\bshort of ready replicas\b", lambda c: c.all_show(_short, "workload"), "it is short of replicas"),
@@ -156,10 +232,12 @@ _READINGS: Final[tuple[tuple[re.Pattern[str], Callable[[Case], bool], str], ...]
         ),
         (
             r"\boverload|\bexhaust|\bsaturat|\bcorrupt|\bstuck\b|\bdeadlock|\bstopped answering\b|\bcome from\b|\bcaused? by\b"
-            r"|\bbecause of\b|\bat fault\b|\broot cause\b|\bunhealthy\b|\bunavailable\b|\bis down\b|\bhangs?\b|\bleak",
-            lambda c: c.all_show(_trouble),
+            r"|\bbecause of\b|\bdue to\b|\bat fault\b|\broot cause\b|\bunhealthy\b|\bunavailable\b|\bis down\b|\bhangs?\b|\bleak"
+            r"|\bexpired?\b|\block(?:s|ed)\b",
+            _to_blame,
             "something is wrong with it",
         ),
     )
 )
-"""What a claim may say, and what must then be shown. The last one is blame: each workload it names must show trouble of its own."""
+"""What a claim may say, and what must then be shown. The last one is blame: each workload it names must show trouble of its own,
+and the cause that it names must stand in the facts."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from backstop.emulator.diagnoser import claim, diagnose, ref
+from backstop.emulator.diagnoser import diagnose
+from backstop.emulator.findings import claim, ref
 from backstop.emulator.reading import Json, Scene, Workload
 
 

@@ -58,6 +58,11 @@ class Fact:
         """The lines of a log that report an error, each once."""
         return list(dict.fromkeys(line for line in self.lines() if _ERROR_LINE.search(line)))
 
+    def changes(self) -> list[str]:
+        """What a revision changed: the lines that say so."""
+        said = self.data.get("changes")
+        return [line for line in self.lines() if isinstance(said, list) and line in said]
+
     def number(self, key: str) -> int | None:
         value = self.data.get(key)
         return value if isinstance(value, int) and not isinstance(value, bool) else None
@@ -129,6 +134,9 @@ class Workload:
     def staying_pods(self) -> list[Fact]:
         """Its pods, without those that are on their way out."""
         return [fact for fact in self.kind("pod") if fact.data.get("terminating") is not True]
+
+    def unready_pods(self) -> list[Fact]:
+        return [fact for fact in self.staying_pods() if fact.data.get("ready") is False]
 
     @property
     def short_of_replicas(self) -> bool:
