@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: drill test check bench faults lock clean
+.PHONY: drill test check bench faults mutants lock clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -38,6 +38,10 @@ bench: .venv/.dev ## recovery, models, extraction and redaction, timed beside wh
 
 faults: .venv/.dev ## every fault of a model provider against four chains; writes docs/fault-matrix.md
 	@$(BIN)/python bench/fault_matrix.py $(ARGS)
+
+mutants: .venv/.dev ## mutation testing of the breaker and the policy, on a copy; lists what survives (minutes)
+	@rm -rf .backstop/mutants && mkdir -p .backstop/mutants && cp -R src tests pyproject.toml .backstop/mutants
+	@cd .backstop/mutants && PYTHONPATH=src ../../$(BIN)/mutmut run $(ARGS) && ../../$(BIN)/mutmut results
 
 lock: ## pin requirements/*.in anew, with hashes, naming no index (needs uv)
 	@cd requirements && for set in run dev litellm; do \

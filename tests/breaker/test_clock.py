@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -115,3 +117,20 @@ def test_the_time_of_a_file_far_ahead_is_not_believed_either(breaker: Breaker, p
     path.write_text(path.read_text().replace("2026-01-01", "9999-12-31"))
     for state in (breaker.state(CHECKOUT), breaker.spend(CHECKOUT, Cause.REVERSAL, incident="i", reason="r")):
         assert state.scope == "state"
+
+
+@pytest.fixture
+def far_east(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A machine that does not keep UTC."""
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+@pytest.mark.usefixtures("far_east")
+def test_it_says_the_time_in_utc_wherever_it_runs(breaker: Breaker, path: Path, clock: ManualClock) -> None:
+    opened(breaker)
+    path.write_text(path.read_text().replace("T00:00:00Z", "T01:00:00+01:00"))
+    assert "by itself it closes at 2026-01-02 00:00:00 UTC" in Breaker(path, clock, BUDGET).state(CHECKOUT).reason

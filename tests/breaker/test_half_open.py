@@ -19,11 +19,22 @@ def allowed(breaker: Breaker, target: WorkloadRef = CHECKOUT, seconds: float = H
     return breaker
 
 
-def everywhere(breaker: Breaker) -> Breaker:
-    """Open for every target, by one cause on many, and for none of them by itself."""
+def everywhere(breaker: Breaker, clock: ManualClock) -> Breaker:
+    """Open for every target, by one cause alone: no target has two anomalies, and no four have one within minutes."""
     for number in range(4):
+        clock.advance(700)
         spend(breaker, workload(f"w{number}"), Cause.TOOL_FAULT, incident=f"w{number}")
     assert breaker.state(CATALOG).scope == "cause"
+    return breaker
+
+
+def by_any_cause(breaker: Breaker, clock: ManualClock) -> Breaker:
+    """Open for every target, because there was too much of everything together."""
+    causes = (Cause.TOOL_FAULT, Cause.REJECTED_DIAGNOSIS, Cause.DENIED_ACTION)
+    for number in range(6):
+        clock.advance(400)
+        spend(breaker, workload(f"w{number}"), causes[number % 3])
+    assert breaker.state(CHECKOUT).scope == "global"
     return breaker
 
 
@@ -116,18 +127,39 @@ def test_an_action_that_is_not_over_in_time_closes_nothing(breaker: Breaker, clo
     assert breaker.succeeded(CHECKOUT, "i1").open
 
 
-def test_it_is_for_one_target_only(breaker: Breaker) -> None:
-    allowed(everywhere(breaker))
+def test_it_is_for_one_target_only(breaker: Breaker, clock: ManualClock) -> None:
+    allowed(everywhere(breaker, clock))
     assert not breaker.state(CATALOG).half_open
     assert not breaker.take_probe(CATALOG, "i1")
     assert breaker.take_probe(CHECKOUT, "i1")
 
 
-def test_its_success_closes_what_was_open_for_all(breaker: Breaker) -> None:
-    allowed(everywhere(breaker)).take_probe(CHECKOUT, "i1")
+def test_its_success_closes_what_was_open_for_all(breaker: Breaker, clock: ManualClock) -> None:
+    allowed(everywhere(breaker, clock)).take_probe(CHECKOUT, "i1")
     assert not breaker.succeeded(CHECKOUT, "i1").open
     assert not breaker.state(CATALOG).open
-    assert breaker.overview().resets[0].target == CHECKOUT
+    (reset,) = breaker.overview().resets
+    assert reset.target == CHECKOUT
+    assert [(scope.kind, scope.target, scope.cause) for scope in reset.scopes] == [("cause", None, Cause.TOOL_FAULT)]
+
+
+def test_its_success_closes_what_counts_everything(breaker: Breaker, clock: ManualClock) -> None:
+    allowed(by_any_cause(breaker, clock)).take_probe(CHECKOUT, "i1")
+    assert not breaker.succeeded(CHECKOUT, "i1").open
+    assert breaker.overview().anomalies == ()
+
+
+def test_its_success_closes_what_counts_targets(path: Path, clock: ManualClock) -> None:
+    """Over ten minutes: what is older still counts."""
+    breaker = Breaker(path, clock, Budget())
+    spend(breaker, workload("old"))
+    clock.advance(600)
+    for number, cause in enumerate((Cause.TOOL_FAULT, Cause.REJECTED_DIAGNOSIS) * 2):
+        spend(breaker, workload(f"w{number}"), cause)
+    assert breaker.state(CHECKOUT).scope == "targets"
+    allowed(breaker).take_probe(CHECKOUT, "i1")
+    assert not breaker.succeeded(CHECKOUT, "i1").open
+    assert [anomaly.target.name for anomaly in breaker.overview().anomalies] == ["old"]
 
 
 def test_it_forgets_only_what_its_scopes_counted(breaker: Breaker, clock: ManualClock) -> None:
@@ -136,8 +168,7 @@ def test_it_forgets_only_what_its_scopes_counted(breaker: Breaker, clock: Manual
     spend(breaker, old, Cause.TOOL_FAULT)
     clock.advance(HOUR)
     spend(breaker, workload("denied"), Cause.DENIED_ACTION)
-    clock.advance(600)
-    allowed(everywhere(breaker)).take_probe(CHECKOUT, "i1")
+    allowed(everywhere(breaker, clock)).take_probe(CHECKOUT, "i1")
     breaker.succeeded(CHECKOUT, "i1")
     assert [a.target.name for a in breaker.overview().anomalies] == ["old", "denied"]
     assert spend(breaker, old)
@@ -163,16 +194,16 @@ def test_a_probe_of_the_target_alone_leaves_the_writes(breaker: Breaker) -> None
     assert [(write.incident, write.good) for write in breaker.overview().writes] == [("bad", False), ("i1", True)]
 
 
-def test_it_does_not_reach_what_opened_after_it_was_allowed(breaker: Breaker) -> None:
+def test_it_does_not_reach_what_opened_after_it_was_allowed(breaker: Breaker, clock: ManualClock) -> None:
     """The person who allowed it knew of the target's budget, and of no other."""
-    everywhere(allowed(opened(breaker)))
+    everywhere(allowed(opened(breaker)), clock)
     assert not breaker.state(CHECKOUT).half_open
     assert not breaker.take_probe(CHECKOUT, "i1")
 
 
 @pytest.mark.parametrize("taken", [True, False])
-def test_an_anomaly_elsewhere_that_its_scopes_count_ends_it(breaker: Breaker, *, taken: bool) -> None:
-    allowed(everywhere(breaker))
+def test_an_anomaly_elsewhere_that_its_scopes_count_ends_it(breaker: Breaker, clock: ManualClock, *, taken: bool) -> None:
+    allowed(everywhere(breaker, clock))
     if taken:
         assert breaker.take_probe(CHECKOUT, "i1")
     spend(breaker, CATALOG, Cause.TOOL_FAULT)
@@ -197,21 +228,16 @@ def test_a_bad_write_elsewhere_ends_a_probe_of_writes(breaker: Breaker, clock: M
 
 
 def test_anything_ends_a_probe_of_what_counts_everything(breaker: Breaker, clock: ManualClock) -> None:
-    causes = (Cause.TOOL_FAULT, Cause.REJECTED_DIAGNOSIS, Cause.DENIED_ACTION)
-    for number in range(6):
-        clock.advance(400)
-        spend(breaker, workload(f"w{number}"), causes[number % 3])
-    assert breaker.state(CHECKOUT).scope == "global"
-    allowed(breaker)
+    allowed(by_any_cause(breaker, clock))
     spend(breaker, CATALOG, Cause.TOOL_FAULT)
     assert not breaker.state(CHECKOUT).half_open
 
 
 def test_one_at_a_time_for_one_scope(breaker: Breaker, clock: ManualClock) -> None:
-    allowed(everywhere(breaker), seconds=60)
+    allowed(everywhere(breaker, clock), seconds=60)
     for target in (CHECKOUT, CATALOG):
         with pytest.raises(
-            ValueError, match=r"one probe at a time: ada allowed one on shop/deployment/checkout until .*00:01:00 UTC"
+            ValueError, match=r"one probe at a time: ada allowed one on shop/deployment/checkout until .*00:47:40 UTC"
         ):
             breaker.allow_probe("eve", "me too", target, 60)
     breaker.take_probe(CHECKOUT, "i1")
@@ -238,9 +264,9 @@ def test_a_closed_breaker_has_nothing_to_probe(breaker: Breaker) -> None:
 
 def test_it_has_a_name_and_a_reason_on_it(breaker: Breaker) -> None:
     opened(breaker)
-    with pytest.raises(ValueError, match="name"):
+    with pytest.raises(ValueError, match=r"^a reset or a probe has a name on it$"):
         breaker.allow_probe(" ", "why", CHECKOUT, 60)
-    with pytest.raises(ValueError, match="reason"):
+    with pytest.raises(ValueError, match=r"^a probe has a reason$"):
         breaker.allow_probe("ada", " \x1b[0m", CHECKOUT, 60)
 
 
