@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from backstop.errors import ConfigError
 from backstop.policy import DEFAULT, load_policy
 from backstop.policy.load import parse_policy
+from backstop.policy.schema import MemoryBounds
 
 WHOLE = """
 version = 1
@@ -63,31 +67,91 @@ def test_default_is_the_demo_fleets() -> None:
 @pytest.mark.parametrize(
     ("old", "new", "place"),
     [
-        ('name = "shop"', 'name = "Shop"', "namespaces.0.name"),
-        ('name = "checkout"', 'name = "*"', "namespaces.0.workloads.0.name"),
-        ('verbs = ["rollback", "scale"]', "verbs = []", "namespaces.0.workloads.0.verbs"),
-        ('"rollback", "scale"', '"rollback", "delete"', "namespaces.0.workloads.0.verbs"),
-        ('"rollback", "scale"', '"scale", "scale"', "scale is listed twice"),
-        ("minimum = 1", "minimum = 0", "namespaces.0.workloads.0.replicas.minimum"),
-        ("minimum = 1", "minimum = 9", "above maximum"),
-        ("replicas = { minimum = 1, maximum = 4 }", "", "without bounds"),
-        ("max_share = 0.5", "max_share = 1.0", "limits.max_share"),
+        ('name = "shop"', 'name = "Shop"', "line 7, at namespaces.0.name"),
+        ('name = "checkout"', 'name = "*"', "line 10, at namespaces.0.workloads.0.name"),
+        ('name = "checkout"', 'name = "ch\u0435ckout"', "line 10, at namespaces.0.workloads.0.name"),
+        ('name = "checkout"', 'name = "../checkout"', "line 10, at namespaces.0.workloads.0.name"),
+        ('verbs = ["rollback", "scale"]', "verbs = []", "line 11, at namespaces.0.workloads.0.verbs"),
+        ('"rollback", "scale"', '"rollback", "delete"', "line 11, at namespaces.0.workloads.0.verbs.1"),
+        ('"rollback", "scale"', '"scale",\n"scale"', "line 12, at namespaces.0.workloads.0.verbs.1: verb scale is listed twice"),
+        ('["demo/web"]', '["demo/web:1.0"]', "line 12, at namespaces.0.workloads.0.images.0: a repository is named without a tag"),
+        ('["demo/web"]', '["docker.io/demo/web"]', "without docker.io/"),
+        ("minimum = 1", "minimum = 0", "line 13, at namespaces.0.workloads.0.replicas.minimum"),
+        ("minimum = 1", "minimum = 1.0", "line 13, at namespaces.0.workloads.0.replicas.minimum"),
+        ("minimum = 1", "minimum = 9", "line 13, at namespaces.0.workloads.0.replicas.minimum: minimum 9 is above maximum 4"),
+        (
+            "replicas = { minimum = 1, maximum = 4 }",
+            "",
+            "line 11, at namespaces.0.workloads.0.verbs: scale is allowed without bounds",
+        ),
+        (
+            'scale = "approve" }',
+            'restart = "approve" }',
+            "line 11, at namespaces.0.workloads.0.verbs: workload checkout lists scale",
+        ),
+        ('"auto"', '"never"', "line 8, at namespaces.0.modes.rollback"),
+        ("max_share = 0.5", "max_share = 1.0", "line 23, at limits.max_share"),
         ("max_share = 0.5", "max_share = nan", "no policy can have"),
-        ("max_share = 0.5", 'max_share = "0.5"', "limits.max_share"),
-        ("max_step = 5", "", "limits.max_step"),
-        ("version = 1", "version = 2", "version"),
-        ("version = 1", "version = 1\nallow_everything = true", "allow_everything"),
-        ('names = ["prod-db"]', 'names = ["checkout"]', "both allowed and protected"),
-        ('namespaces = ["kube-system"]', 'namespaces = ["shop"]', "both allowed and protected"),
+        ("max_share = 0.5", "max_share = inf", "no policy can have"),
+        ("max_share = 0.5", 'max_share = "0.5"', "line 23, at limits.max_share"),
+        ("max_share = 0.5", "max_share = -0.5", "line 23, at limits.max_share"),
+        ("max_step = 5", "max_step = 99999999999999999999", "line 24, at limits.max_step"),
+        ("max_step = 5", "max_step = true", "line 24, at limits.max_step"),
+        ("max_step = 5", "", "line 21, at limits.max_step: Field required"),
+        ("version = 1", "version = 2", "line 2, at version"),
+        ("version = 1", "version = 1\nallow_everything = true", "line 3, at allow_everything"),
+        (
+            'names = ["prod-db"]',
+            'names = ["checkout"]',
+            "line 10, at namespaces.0.workloads.0.name: workload shop/checkout is both",
+        ),
+        ('namespaces = ["kube-system"]', 'namespaces = ["shop"]', "line 7, at namespaces.0.name: namespace shop is both"),
         ("[limits]", "[limits", "not TOML"),
+        ("version = 1", "version = 1\nversion = 1", "not TOML"),
         ("version = 1", "version = 1979-05-27", "no policy can have"),
+        ("freezes = []", 'freezes = [{ name = "x", start = 2026-01-02T00:00:00, end = 2026-01-03T00:00:00Z }]', "no offset|offset"),
+        ("freezes = []", 'freezes = [{ name = "x", start = "2026-01-02T00:00:00", end = "2026-01-03T00:00:00Z" }]', "line 3"),
+        ("freezes = []", 'freezes = [{ name = "x", start = 20260102, end = 20260103 }]', "line 3, at freezes.0.start"),
+        (
+            "freezes = []",
+            'freezes = [\n{ name = "x", start = 2026-01-02T00:00:00Z, end = 2026-01-01T00:00:00Z }]',
+            "line 4, at freezes.0.end: the freeze x ends before it begins",
+        ),
+        (
+            "weekly_freezes = []",
+            'weekly_freezes = [{ name = "x", days = ["fri", "fri"], start = "18:00", end = "06:00" }]',
+            "line 4, at weekly_freezes.0.days.1: day fri is listed twice",
+        ),
+        ("weekly_freezes = []", 'weekly_freezes = [{ name = "x", days = ["fri"], start = "24:00", end = "06:00" }]', "line 4"),
     ],
 )
-def test_what_is_wrong_is_named(tmp_path: Path, old: str, new: str, place: str) -> None:
+def test_what_is_wrong_is_named_with_its_line(tmp_path: Path, old: str, new: str, place: str) -> None:
     assert old in WHOLE
     with pytest.raises(ConfigError, match=r"policy\.toml") as caught:
         load_policy(write(tmp_path, WHOLE.replace(old, new, 1)))
-    assert place in str(caught.value)
+    assert re.search(place if "|" in place else re.escape(place), str(caught.value)), str(caught.value)
+
+
+def test_memory_may_be_written_as_kubernetes_does(tmp_path: Path) -> None:
+    (shop,) = DEFAULT.namespaces
+    assert shop.workloads[0].memory == MemoryBounds(minimum=32 * 2**20, maximum=2**30)
+    for odd in ("64 Mi", "x", "1e9", "-1Mi", "0Mi", "\u0666\u0664Mi", ""):
+        with pytest.raises(ValidationError):
+            MemoryBounds.model_validate({"minimum": odd, "maximum": 2**30})
+
+
+def test_a_freeze_is_a_moment_of_toml_and_two_ways_to_write_it_are_one_policy(tmp_path: Path) -> None:
+    texts = [
+        WHOLE.replace("freezes = []", f'freezes = [{{ name = "x", start = {start}, end = {end} }}]', 1)
+        for start, end in (
+            ("2026-01-02T00:00:00Z", "2026-01-03T00:00:00Z"),
+            ("2026-01-02T02:00:00+02:00", '"2026-01-03T00:00:00+00:00"'),
+        )
+    ]
+    one, other = (load_policy(write(tmp_path, text)) for text in texts)
+    assert one.freezes[0].start == datetime(2026, 1, 2, tzinfo=UTC)
+    assert one.digest() == other.digest()
+    assert one.digest() != load_policy(write(tmp_path, WHOLE)).digest()
 
 
 def test_an_empty_policy_allows_nothing_and_is_refused(tmp_path: Path) -> None:

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
 from typing import Any, Final, cast
 
 from backstop.checks import Opinion, Rule, fails, holds
+from backstop.policy.quantities import quantity_bytes
 from backstop.policy.subject import MissingError, Proposed
 from backstop.records import Restart, Scale, SetResources
-
-_SUFFIXES: Final = {
-    "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40, "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "": 1,
-}  # fmt: skip
 
 
 def never_zero(proposed: Proposed) -> Opinion:
@@ -93,18 +89,6 @@ def memory_limit(template: dict[str, Any], container: str) -> int:
                 raise MissingError(f"container {container} has no memory limit to start from")
             return quantity_bytes(str(limit))
     raise MissingError(f"there is no container {container}")
-
-
-def quantity_bytes(quantity: str) -> int:
-    """A Kubernetes quantity of memory, such as `64Mi`, in bytes. Raises ValueError."""
-    number = quantity.rstrip("KMGTikm")
-    suffix = quantity[len(number) :]
-    if suffix not in _SUFFIXES or not number:
-        raise ValueError(f"{quantity!r} is not a quantity of memory")
-    value = Decimal(number) * _SUFFIXES[suffix]
-    if not value > 0:
-        raise ValueError(f"{quantity!r} is not a positive quantity")
-    return int(value)
 
 
 BLAST_RULES: Final[tuple[Rule[Proposed], ...]] = (

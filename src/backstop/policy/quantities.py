@@ -1,14 +1,18 @@
-"""Numbers between two bounds as a regular expression, for a language (portable CEL) that cannot read a quantity of memory."""
+"""Quantities of memory: read as bytes, and a range of them as a pattern, for a language (portable CEL) that cannot read them."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from decimal import Decimal
 from typing import Final
 
 UNITS: Final = {
     "": 1, "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40,
 }  # fmt: skip
 """Suffixes of a whole quantity of bytes. The API server keeps no fraction where a smaller suffix says the same."""
+
+_QUANTITY: Final = re.compile(rf"(?P<number>[0-9]{{1,18}}(\.[0-9]{{1,9}})?)(?P<suffix>{'|'.join(UNITS)})", re.ASCII)
 
 
 def memory_between(minimum: int, maximum: int) -> str:
@@ -38,3 +42,12 @@ def _spans(low: int, high: int) -> Iterator[str]:
         shown = str(digit) if last == 0 else f"[{digit}-{digit + last}]"
         yield (str(head) if head else "") + shown + "[0-9]" * free
         low += block * (last + 1)
+
+
+def quantity_bytes(quantity: str) -> int:
+    """A Kubernetes quantity of memory, such as `64Mi`, in bytes. Raises ValueError, also for exponents and thousandths."""
+    found = _QUANTITY.fullmatch(quantity)
+    size = int(Decimal(found["number"]) * UNITS[found["suffix"]]) if found else 0
+    if size < 1:
+        raise ValueError(f"{quantity!r} is not a quantity of memory")
+    return size

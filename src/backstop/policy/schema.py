@@ -6,10 +6,12 @@ what is allowed, and a document that says both is refused as contradictory.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AwareDatetime, Field, Strict, StringConstraints, model_validator
+from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field, StringConstraints, model_validator
 
+from backstop.policy.quantities import quantity_bytes
 from backstop.records import DnsName, Record, WorkloadRef
 
 Verb = Literal["rollback", "restart", "scale", "set_resources"]
@@ -19,8 +21,46 @@ Mode = Literal["observe", "approve", "auto"]
 
 Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 ClockTime = Annotated[str, StringConstraints(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")]
-Repository = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+([._/:-][a-z0-9]+)*$", max_length=255)]
+
+
+class Contradiction(ValueError):
+    """Two lines of a policy that cannot both be meant. `place` is where the second stands, within the record that found it."""
+
+    def __init__(self, what: str, *place: str | int) -> None:
+        super().__init__(what)
+        self.place = place
+
+
+def _bare(repository: str) -> str:
+    if ":" in repository.rpartition("/")[2]:
+        raise ValueError("a repository is named without a tag")
+    if repository.startswith(("docker.io/", "library/")):
+        raise ValueError("a repository of Docker Hub is named without docker.io/ and library/")
+    return repository
+
+
+Repository = Annotated[
+    str,
+    StringConstraints(pattern=r"^[a-z0-9]+(?:(?:[._/:]|__|-+)[a-z0-9]+)*$", max_length=255),
+    AfterValidator(_bare),
+]
 """An image without tag and digest, as Deployments name it: `demo/web`, `registry.example:5000/team/app`."""
+
+
+def _utc(moment: datetime) -> datetime:
+    return moment.astimezone(UTC)
+
+
+Moment = Annotated[AwareDatetime, AfterValidator(_utc)]
+"""A time with its offset from UTC, kept in UTC, so that one policy has one digest."""
+
+
+def _bytes(value: Any) -> Any:
+    return quantity_bytes(value) if isinstance(value, str) else value
+
+
+Memory = Annotated[int, BeforeValidator(_bytes)]
+"""Bytes, or a quantity as Kubernetes writes it: `64Mi`."""
 
 ANY = "*"
 """As a protected label's value: whatever the value, the label's presence protects."""
@@ -39,10 +79,10 @@ class ReplicaBounds(Record):
 
 
 class MemoryBounds(Record):
-    """The memory limits, in bytes, that `set_resources` may set."""
+    """The memory limits that `set_resources` may set, in bytes or as `64Mi`."""
 
-    minimum: Annotated[int, Field(ge=2**20)]
-    maximum: Annotated[int, Field(ge=2**20, le=2**50)]
+    minimum: Annotated[Memory, Field(ge=2**20)]
+    maximum: Annotated[Memory, Field(ge=2**20, le=2**50)]
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
@@ -52,7 +92,7 @@ class MemoryBounds(Record):
 
 def _ordered(minimum: int, maximum: int) -> None:
     if minimum > maximum:
-        raise ValueError(f"minimum {minimum} is above maximum {maximum}")
+        raise Contradiction(f"minimum {minimum} is above maximum {maximum}", "minimum")
 
 
 class WorkloadRule(Record):
@@ -66,11 +106,11 @@ class WorkloadRule(Record):
 
     @model_validator(mode="after")
     def _bounded(self) -> Self:
-        _unique(self.verbs, "verb")
+        _unique(self.verbs, "verb", "verbs")
         if "scale" in self.verbs and self.replicas is None:
-            raise ValueError("scale is allowed without bounds for replicas")
+            raise Contradiction("scale is allowed without bounds for replicas", "verbs")
         if "set_resources" in self.verbs and self.memory is None:
-            raise ValueError("set_resources is allowed without bounds for memory")
+            raise Contradiction("set_resources is allowed without bounds for memory", "verbs")
         return self
 
 
@@ -92,11 +132,14 @@ class NamespaceRule(Record):
 
     @model_validator(mode="after")
     def _named_once(self) -> Self:
-        _unique(tuple(w.name for w in self.workloads), "workload")
-        for workload in self.workloads:
+        _unique(tuple(w.name for w in self.workloads), "workload", "workloads")
+        for number, workload in enumerate(self.workloads):
             for verb in workload.verbs:
                 if self.mode(verb) is None:
-                    raise ValueError(f"workload {workload.name} lists {verb}, for which namespace {self.name} has no mode")
+                    raise Contradiction(
+                        f"workload {workload.name} lists {verb}, for which namespace {self.name} has no mode",
+                        *("workloads", number, "verbs"),
+                    )
         return self
 
     def mode(self, verb: Verb) -> Mode | None:
@@ -130,13 +173,13 @@ class Freeze(Record):
     """A time in which nothing is written, from `start` until before `end`."""
 
     name: Annotated[str, StringConstraints(min_length=1, max_length=200)]
-    start: Annotated[AwareDatetime, Strict(strict=False)]
-    end: Annotated[AwareDatetime, Strict(strict=False)]
+    start: Moment
+    end: Moment
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
         if not self.start < self.end:
-            raise ValueError(f"the freeze {self.name} ends before it begins")
+            raise Contradiction(f"the freeze {self.name} ends before it begins", "end")
         return self
 
 
@@ -147,6 +190,11 @@ class WeeklyFreeze(Record):
     days: Annotated[tuple[Weekday, ...], Field(min_length=1)]  # on which it starts
     start: ClockTime
     end: ClockTime
+
+    @model_validator(mode="after")
+    def _days_once(self) -> Self:
+        _unique(self.days, "day", "days")
+        return self
 
 
 class Limits(Record):
@@ -175,13 +223,16 @@ class Policy(Record):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        _unique(tuple(n.name for n in self.namespaces), "namespace")
-        for namespace in self.namespaces:
+        _unique(tuple(n.name for n in self.namespaces), "namespace", "namespaces")
+        for place, namespace in enumerate(self.namespaces):
             if namespace.name in self.protected.namespaces:
-                raise ValueError(f"namespace {namespace.name} is both allowed and protected")
-            for workload in namespace.workloads:
+                raise Contradiction(f"namespace {namespace.name} is both allowed and protected", "namespaces", place, "name")
+            for number, workload in enumerate(namespace.workloads):
                 if workload.name in self.protected.names:
-                    raise ValueError(f"workload {namespace.name}/{workload.name} is both allowed and protected")
+                    raise Contradiction(
+                        f"workload {namespace.name}/{workload.name} is both allowed and protected",
+                        *("namespaces", place, "workloads", number, "name"),
+                    )
         return self
 
     def namespace(self, name: str) -> NamespaceRule | None:
@@ -193,7 +244,7 @@ class Policy(Record):
         return next((w for w in namespace.workloads if w.name == target.name), None) if namespace else None
 
 
-def _unique(names: tuple[str, ...], what: str) -> None:
-    for name in names:
-        if names.count(name) > 1:
-            raise ValueError(f"{what} {name} is listed twice")
+def _unique(names: tuple[str, ...], what: str, field: str) -> None:
+    for place, name in enumerate(names):
+        if name in names[:place]:
+            raise Contradiction(f"{what} {name} is listed twice", field, place)

@@ -10,8 +10,8 @@ from backstop.cluster.objects import Json, sequence, strings, text
 from backstop.cluster.reads import APPS, AUTOSCALERS
 from backstop.cluster.state import desired, scales
 from backstop.errors import ClusterError
-from backstop.policy.blast import quantity_bytes
 from backstop.policy.draft import Container, Inventory, Workload
+from backstop.policy.quantities import quantity_bytes
 from backstop.triage.preflight import deployments, require_namespace
 
 _OTHERS: Final = {"StatefulSet": "statefulsets", "DaemonSet": "daemonsets"}
