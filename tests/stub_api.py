@@ -53,6 +53,8 @@ class StubApi:
         self.faults: list[str] = []  # for the next PATCHes, in order; see `_patched`
         self.refuse: set[str] = set()  # kinds that answer 403
         self.writable = {"checkout"}  # the deployments that the writer may patch
+        self.rehearsed: list[Json] = []  # the pods that were asked for as dry-runs
+        self.no_pods = ""  # why new pods are refused
         self.before_patch: Callable[[], None] | None = None
         self.after_patch: Callable[[], None] | None = None
         self.patching = asyncio.Event()  # a PATCH has arrived that will hang
@@ -194,12 +196,24 @@ class StubApi:
             return self._proxied(parts[5].split(":")[0], audit)
         at = parts.index("namespaces") + 2
         kind, name = parts[at], parts[at + 1] if len(parts) > at + 1 else ""
-        allowed = request.method == "GET" or (token == WRITER and kind == "deployments" and name in self.writable)
+        patches = request.method == "PATCH" and kind == "deployments" and name in self.writable
+        rehearses = request.method == "POST" and kind == "pods"
+        allowed = request.method == "GET" or (token == WRITER and (patches or rehearses))
         if not allowed or kind in self.refuse:
             return _status(403, "Forbidden", f'{kind} "{name}" is forbidden', audit)
         if request.method == "PATCH":
             return await self._patched(request, name, audit)
+        if request.method == "POST":
+            return self._rehearsed(request, await request.json(), audit)
         return self._read(request, kind, name, audit)
+
+    def _rehearsed(self, request: web.Request, pod: Json, audit: str) -> web.Response:
+        if request.query.get("dryRun") != "All":
+            return _status(403, "Forbidden", "pods are only rehearsed", audit)
+        self.rehearsed.append(pod)
+        if self.no_pods:
+            return _status(403, "Forbidden", self.no_pods, audit)
+        return _json(201, pod, audit)
 
     def _read(self, request: web.Request, kind: str, name: str, audit: str) -> web.Response:
         if request.path.endswith("/log"):

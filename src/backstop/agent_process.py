@@ -14,7 +14,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
@@ -38,6 +38,7 @@ class AgentConfig(BaseModel):
     lane: str
     executor_socket: Path | None = None
     policy: str = "default"
+    mode: Literal["observe", "approve", "auto"] = "auto"
     record: Path
     state: Path
     seed: int

@@ -19,7 +19,21 @@ from pydantic import Field, ValidationError
 
 from backstop.clock import Clock
 from backstop.errors import RecordError
-from backstop.records import Alert, Diagnosis, Evidence, Fact, Health, Intent, ModelCall, Outcome, Record, Verdict, Write
+from backstop.records import (
+    Alert,
+    Approval,
+    ApprovalRequest,
+    Diagnosis,
+    Evidence,
+    Fact,
+    Health,
+    Intent,
+    ModelCall,
+    Outcome,
+    Record,
+    Verdict,
+    Write,
+)
 
 Defense = Literal[
     "redaction", "fallback", "deadline", "rate_limit", "budget", "loop_cap", "extraction", "quality_gate", "judge", "action_gate",
@@ -76,6 +90,28 @@ class Rerouted(Record):
     reason: str
 
 
+class Proposed(Record):
+    """A write that passed every gate and is a person's to make or to approve. `rehearsed` false: whether the API server would
+    take it was not tried."""
+
+    type: Literal["proposed"] = "proposed"
+    intent: Intent
+    mode: Literal["observe", "approve", "auto"]
+    rehearsed: bool
+
+
+class ApprovalAsked(Record):
+    type: Literal["approval_asked"] = "approval_asked"
+    request: ApprovalRequest
+
+
+class ApprovalGiven(Record):
+    """The answer, whatever it is."""
+
+    type: Literal["approval_given"] = "approval_given"
+    approval: Approval
+
+
 class IntentRecorded(Record):
     type: Literal["intent_recorded"] = "intent_recorded"
     intent: Intent
@@ -115,8 +151,8 @@ class Closed(Record):
 
 
 AnyBody = (
-    AlertReceived | EvidenceGathered | ModelCalled | LookedUp | Diagnosed | VerdictReached | Rerouted | IntentRecorded | Blocked
-    | Written | Measured | DefenseFired | Closed
+    AlertReceived | EvidenceGathered | ModelCalled | LookedUp | Diagnosed | VerdictReached | Rerouted | Proposed | ApprovalAsked
+    | ApprovalGiven | IntentRecorded | Blocked | Written | Measured | DefenseFired | Closed
 )  # fmt: skip
 
 Body = Annotated[AnyBody, Field(discriminator="type")]

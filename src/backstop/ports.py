@@ -8,6 +8,8 @@ from pydantic import JsonValue
 
 from backstop.records import (
     Alert,
+    Approval,
+    ApprovalRequest,
     Describe,
     Diagnosis,
     EventsAbout,
@@ -135,6 +137,14 @@ class ModelPort(Protocol):
         ...
 
 
+class ApproverPort(Protocol):
+    """Whoever speaks for a person."""
+
+    async def ask(self, request: ApprovalRequest) -> Approval | None:
+        """The answer; None if none came by `request.expires_at`, which is a no."""
+        ...
+
+
 class ExecutorPort(Protocol):
     """The separate process that holds the write identity. It re-reads, re-decides and builds the patch itself."""
 
@@ -142,7 +152,7 @@ class ExecutorPort(Protocol):
         """Server-side dry-run of exactly that write. Raises ExecutorError if the executor is gone."""
         ...
 
-    async def apply(self, intent: Intent) -> Write:
+    async def apply(self, intent: Intent, approval: Approval | None = None) -> Write:
         """Makes the write once. Raises ClusterConflict, ClusterRefused, ClusterUnavailable (known not applied), ReplyLost
         (unknown), ExecutorError."""
         ...

@@ -141,6 +141,7 @@ class Settings(BaseSettings):
     verify_min_requests: Count = 20  # fewer within the window say nothing about an error rate
     verify_max_error_rate: Share = 0.01
     verify_worse_seconds: Seconds = 3.0  # something healthy before has to be unhealthy for so long before the write is taken back
+    settle_seconds: Seconds = 20.0  # for a rollout of somebody else's to end, before the cluster is looked at again
     apply_deadline_seconds: Seconds = 30.0  # for the executor's answer to one write; afterwards its outcome counts as unknown
 
     state_dir: Annotated[Path, AfterValidator(Path.expanduser), Field(validate_default=True)] = Path("~/.local/state/backstop")

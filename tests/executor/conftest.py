@@ -12,6 +12,7 @@ from backstop.cluster.client import ClusterClient
 from backstop.cluster.reads import read_target
 from backstop.cluster.snapshot import SnapshotStore
 from backstop.executor.fence import Fence
+from backstop.executor.rehearsal import PodRehearsal
 from backstop.executor.writer import Writer
 from backstop.pipeline.plan import plan
 from backstop.policy import DEFAULT
@@ -34,7 +35,7 @@ def snapshots(tmp_path: Path) -> SnapshotStore:
 @pytest.fixture
 def writer(door: ClusterClient, snapshots: SnapshotStore) -> Writer:
     clock = ManualClock()
-    return Writer(door, DEFAULT, snapshots, clock, Fence(door, clock))
+    return Writer(door, DEFAULT, snapshots, clock, Fence(door, clock), pods=PodRehearsal(door))
 
 
 @pytest.fixture

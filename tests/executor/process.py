@@ -29,10 +29,11 @@ class Executor:
             return await self.process.wait()
 
 
-async def spawn(kubeconfig: Path, directory: Path, *more: str) -> asyncio.subprocess.Process:
+async def spawn(kubeconfig: Path, directory: Path, *more: str, rehearser: Path | None = None) -> asyncio.subprocess.Process:
     """Starts one whose socket and snapshots are in `directory`."""
     return await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "backstop.executor", "--kubeconfig", str(kubeconfig), "--policy", "default"),
+        *("--rehearser-kubeconfig", str(rehearser or kubeconfig)),
         *("--socket", str(directory / "x.sock"), "--state", str(directory / "state"), "--deadline", "2", *more),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
@@ -42,11 +43,11 @@ async def spawn(kubeconfig: Path, directory: Path, *more: str) -> asyncio.subpro
 
 
 @asynccontextmanager
-async def executor(kubeconfig: Path, directory: Path | None = None) -> AsyncIterator[Executor]:
+async def executor(kubeconfig: Path, directory: Path | None = None, rehearser: Path | None = None) -> AsyncIterator[Executor]:
     """One that listens; it is killed at the end if it still runs."""
     with tempfile.TemporaryDirectory(prefix="bsx") as short:
         place = directory or Path(short)
-        process = await spawn(kubeconfig, place)
+        process = await spawn(kubeconfig, place, rehearser=rehearser)
         try:
             assert process.stdout is not None
             async with asyncio.timeout(20):

@@ -16,6 +16,7 @@ from backstop.errors import ClusterRefused
 from backstop.executor.client import ExecutorClient
 from backstop.pipeline.evidence import gather
 from backstop.pipeline.plan import plan
+from backstop.policy import DEFAULT
 from backstop.records import Alert, Evidence, FactKind, Health, TargetState, WorkloadRef
 from tests.embedded import Embedded, embedded, until
 from tests.executor.process import executor
@@ -75,8 +76,11 @@ async def spec(door: ClusterClient, name: str = "checkout") -> dict[str, Any]:
 
 async def test_a_bad_release_is_rolled_back_and_the_rollback_undone(cluster: Embedded) -> None:
     await release(cluster, "demo/web:1.2-errors")
-    async with cluster.door("investigator") as door, executor(cluster.kubeconfigs["executor"]) as running:
-        reads, hands = ClusterReads(door, CLOCK), ExecutorClient(running.socket)
+    async with (
+        cluster.door("investigator") as door,
+        executor(cluster.kubeconfigs["executor"], rehearser=cluster.kubeconfigs["rehearser"]) as running,
+    ):
+        reads, hands = ClusterReads(door, CLOCK), ExecutorClient(running.socket, policy_digest=DEFAULT.digest())
         await until(lambda: reads.measure("shop", ("checkout",), 4), failing)
         evidence = await looked(door)
         assert not [o for o in evidence.omissions if o.why != "withheld"]

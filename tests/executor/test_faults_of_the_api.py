@@ -17,6 +17,7 @@ from backstop.cluster.reads import ClusterReads
 from backstop.errors import ClusterUnavailable, ReplyLost
 from backstop.executor.client import ExecutorClient
 from backstop.pipeline.plan import plan
+from backstop.policy import DEFAULT
 from backstop.records import Intent, Scale, TargetState
 from tests.embedded import Embedded, embedded, until
 from tests.executor.process import executor
@@ -73,8 +74,11 @@ async def replicas(cluster: Embedded) -> int:
 async def test_a_reply_lost_after_the_commit_is_one_write(cluster: Embedded, tmp_path: Path) -> None:
     intent = await scaling(cluster, 4, "bs-lost-1")
     rule = {"method": "PATCH", "do": "lose_reply", "times": 1}
-    async with failing(cluster, tmp_path, rule) as kubeconfig, executor(kubeconfig) as running:
-        write = await ExecutorClient(running.socket).apply(intent)
+    async with (
+        failing(cluster, tmp_path, rule) as kubeconfig,
+        executor(kubeconfig, rehearser=cluster.kubeconfigs["rehearser"]) as running,
+    ):
+        write = await ExecutorClient(running.socket, policy_digest=DEFAULT.digest()).apply(intent)
     assert write.reply_lost
     (line,) = cluster.audited(write.audit_id)
     assert line["responseStatus"]["code"] == 200
@@ -91,7 +95,10 @@ async def test_a_write_that_never_arrived_is_not_claimed(
     before = await replicas(cluster)
     intent = await scaling(cluster, before + 1, f"bs-{do}-1")
     rule = {"method": "PATCH", "do": do, "status": status}
-    async with failing(cluster, tmp_path, rule) as kubeconfig, executor(kubeconfig) as running:
+    async with (
+        failing(cluster, tmp_path, rule) as kubeconfig,
+        executor(kubeconfig, rehearser=cluster.kubeconfigs["rehearser"]) as running,
+    ):
         with pytest.raises(error):
-            await ExecutorClient(running.socket).apply(intent)
+            await ExecutorClient(running.socket, policy_digest=DEFAULT.digest()).apply(intent)
     assert await replicas(cluster) == before

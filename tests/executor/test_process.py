@@ -16,6 +16,7 @@ import pytest
 
 from backstop.errors import ClusterConflict, ExecutorError
 from backstop.executor.client import ExecutorClient
+from backstop.policy import DEFAULT
 from tests.executor.process import executor, spawn
 from tests.executor.repair import Plan
 from tests.stub_api import WRITER, StubApi
@@ -31,7 +32,7 @@ def short() -> Iterator[Path]:
 async def test_a_write_and_its_undo_over_the_socket(api: StubApi, tmp_path: Path, planned: Plan) -> None:
     intent = await planned()
     async with executor(api.kubeconfig(tmp_path, WRITER)) as running:
-        client = ExecutorClient(running.socket)
+        client = ExecutorClient(running.socket, policy_digest=DEFAULT.digest())
         assert (await client.rehearse(intent)).passed
         write = await client.apply(intent)
         assert write.after == intent.after
@@ -45,7 +46,7 @@ async def test_a_refusal_arrives_as_the_error_it_is(api: StubApi, tmp_path: Path
     api.touch("deployments", "checkout")
     async with executor(api.kubeconfig(tmp_path, WRITER)) as running:
         with pytest.raises(ClusterConflict) as conflict:
-            await ExecutorClient(running.socket).apply(intent)
+            await ExecutorClient(running.socket, policy_digest=DEFAULT.digest()).apply(intent)
     assert (conflict.value.status, conflict.value.reason) == (409, "StatusChanged")
 
 
@@ -74,7 +75,7 @@ async def test_killed_in_a_call_the_agent_is_told_that_it_is_gone(api: StubApi, 
     intent = await planned()
     async with executor(api.kubeconfig(tmp_path, WRITER)) as running:
         api.faults.append("hang")
-        call = asyncio.ensure_future(ExecutorClient(running.socket).apply(intent))
+        call = asyncio.ensure_future(ExecutorClient(running.socket, policy_digest=DEFAULT.digest()).apply(intent))
         async with asyncio.timeout(10):
             await api.patching.wait()
         running.process.kill()
@@ -90,7 +91,7 @@ async def test_killed_after_the_commit_its_successor_finds_the_write(
     kubeconfig = api.kubeconfig(tmp_path, WRITER)
     async with executor(kubeconfig, short) as running:
         api.faults.append("commit_and_hang")
-        call = asyncio.ensure_future(ExecutorClient(running.socket).apply(intent))
+        call = asyncio.ensure_future(ExecutorClient(running.socket, policy_digest=DEFAULT.digest()).apply(intent))
         async with asyncio.timeout(10):
             await api.patching.wait()
         running.process.kill()
@@ -98,7 +99,7 @@ async def test_killed_after_the_commit_its_successor_finds_the_write(
             await call
         await running.process.wait()
         async with executor(kubeconfig, short) as successor:  # the socket that was left behind is no obstacle
-            client = ExecutorClient(successor.socket)
+            client = ExecutorClient(successor.socket, policy_digest=DEFAULT.digest())
             write = await client.apply(intent)
             assert write.audit_id == api.patches()[0][2]
             assert len(api.patches()) == 1
@@ -108,7 +109,7 @@ async def test_killed_after_the_commit_its_successor_finds_the_write(
 
 async def test_no_executor_is_an_executor_error(short: Path) -> None:
     with pytest.raises(ExecutorError, match="nothing was written"):
-        await ExecutorClient(short / "x.sock").undo("bs-0123-1")
+        await ExecutorClient(short / "x.sock", policy_digest=DEFAULT.digest()).undo("bs-0123-1")
 
 
 @asynccontextmanager
@@ -132,7 +133,7 @@ async def impostor(path: Path, line: bytes | None) -> AsyncIterator[None]:
 async def test_a_silent_executor_meets_the_deadline(short: Path) -> None:
     async with impostor(short / "x.sock", None):
         with pytest.raises(ExecutorError, match="did not answer within"):
-            await ExecutorClient(short / "x.sock", deadline=0.2).undo("bs-0123-1")
+            await ExecutorClient(short / "x.sock", deadline=0.2, policy_digest=DEFAULT.digest()).undo("bs-0123-1")
 
 
 @pytest.mark.parametrize(
@@ -141,7 +142,7 @@ async def test_a_silent_executor_meets_the_deadline(short: Path) -> None:
 async def test_a_reply_that_is_none_is_an_executor_error(short: Path, line: bytes) -> None:
     async with impostor(short / "x.sock", line):
         with pytest.raises(ExecutorError):
-            await ExecutorClient(short / "x.sock", deadline=5).undo("bs-0123-1")
+            await ExecutorClient(short / "x.sock", deadline=5, policy_digest=DEFAULT.digest()).undo("bs-0123-1")
 
 
 @pytest.mark.parametrize(

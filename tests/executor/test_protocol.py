@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from backstop.errors import ExecutorError
 from backstop.executor.protocol import MAX_LINE, parse_request
 from backstop.executor.server import Server
-from backstop.records import Intent, Verdict, Write
+from backstop.records import Approval, Intent, Verdict, Write
 from tests.executor.repair import Plan
 
 
@@ -26,12 +26,13 @@ class Forbidden:
 
     def __init__(self) -> None:
         self.reached = 0
+        self.policy_digest = "p"
 
     async def rehearse(self, intent: Intent) -> Verdict:
         self.reached += 1
         raise ZeroDivisionError("a bug")
 
-    async def apply(self, intent: Intent) -> Write:
+    async def apply(self, intent: Intent, approval: Approval | None) -> Write:
         self.reached += 1
         raise ZeroDivisionError("a bug")
 
@@ -144,13 +145,14 @@ async def test_a_bug_in_the_executor_is_a_refusal_that_claims_nothing() -> None:
 
 async def test_an_intent_with_one_field_more_or_less_or_of_another_type_is_refused(planned: Plan) -> None:
     intent = (await planned()).model_dump(mode="json")
-    parse_request(json.dumps({"op": "apply", "intent": intent}).encode())
+    rest = {"op": "apply", "policy": "p", "approval": None}
+    parse_request(json.dumps({**rest, "intent": intent}).encode())
     for name in intent:
         wrong: tuple[Any, ...] = (None, [], -1.5)
         for value in wrong:
             with pytest.raises(ExecutorError):
-                parse_request(json.dumps({"op": "apply", "intent": {**intent, name: value}}).encode())
+                parse_request(json.dumps({**rest, "intent": {**intent, name: value}}).encode())
         with pytest.raises(ExecutorError):
-            parse_request(json.dumps({"op": "apply", "intent": {k: v for k, v in intent.items() if k != name}}).encode())
+            parse_request(json.dumps({**rest, "intent": {k: v for k, v in intent.items() if k != name}}).encode())
     with pytest.raises(ExecutorError):
-        parse_request(json.dumps({"op": "apply", "intent": {**intent, "force": True}}).encode())
+        parse_request(json.dumps({**rest, "intent": {**intent, "force": True}}).encode())

@@ -18,7 +18,8 @@ async def test_it_passes_and_changes_nothing(api: StubApi, writer: Writer, plann
     verdict = await writer.rehearse(await planned())
     assert verdict.passed
     assert verdict.stage == "executor"
-    assert verdict.checks[-1].rule == "X-DRY-RUN"
+    assert [check.rule for check in verdict.checks[-2:]] == ["X-DRY-RUN", "X-POD-DRY-RUN"]
+    assert api.rehearsed[0]["spec"]["containers"][0]["image"] == "demo/web:1.0", "a pod of what it would go back to"
     assert api.checkout == before
     assert "dryRun=All" in api.patches()[0][1]
     assert snapshots.all() == ()

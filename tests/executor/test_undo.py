@@ -12,6 +12,7 @@ from backstop.cluster.objects import ACTION_ID
 from backstop.cluster.snapshot import SnapshotStore
 from backstop.errors import ClusterConflict, ExecutorError, ReplyLost
 from backstop.executor.fence import Fence
+from backstop.executor.rehearsal import PodRehearsal
 from backstop.executor.writer import UNDO_WITHIN, Writer
 from backstop.policy import DEFAULT
 from tests.executor.repair import Plan
@@ -113,7 +114,7 @@ async def test_a_write_of_long_ago_is_not_taken_back(
 ) -> None:
     """Whoever holds the agent could else bring back, without a gate, what was wrong weeks ago."""
     clock = ManualClock()
-    writer = Writer(door, DEFAULT, snapshots, clock, Fence(door, clock))
+    writer = Writer(door, DEFAULT, snapshots, clock, Fence(door, clock), pods=PodRehearsal(door))
     await writer.apply(await planned())
     clock.advance(UNDO_WITHIN.total_seconds() + seconds)
     written = copy.deepcopy(api.checkout["spec"])

@@ -33,6 +33,9 @@ class RollingApi(StubApi):
         spec = {"replicas": 2, "selector": selector, "template": database}
         self.put("deployments", "prod-db", metadata={"generation": 1, "labels": labels}, spec=spec, status=status)
         self.put("services", "prod-db", spec={"selector": {"app": "prod-db"}, "ports": [{"port": 5432}]})
+        for service in ("checkout", "prod-db"):
+            metadata = {"labels": {"kubernetes.io/service-name": service}}
+            self.put("endpointslices", service, metadata=metadata, endpoints=[{"conditions": {"ready": True}}])
         self.answers["prod-db"] = lambda: web.Response(text="ok")
         self.answers["checkout"] = self._checkout_answers
         for ordinal in range(3):
@@ -114,6 +117,8 @@ class Stage:
         kubeconfig = self.api.kubeconfig(self.directory, WRITER)
         arguments = (
             "--kubeconfig",
+            str(kubeconfig),
+            "--rehearser-kubeconfig",
             str(kubeconfig),
             "--policy",
             "default",

@@ -152,6 +152,8 @@ class Shop:
             "clock": self.clock,
             "settings": self.settings,
             "calls": self.feed,
+            "mode": "auto",
+            "approver": None,
         }
         return Tools(**{**own, **rest, "log": log, **other})
 

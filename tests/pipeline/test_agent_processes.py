@@ -49,7 +49,7 @@ async def test_from_the_same_bytes_one_takes_the_database_to_zero_and_the_other_
     assert answer["incident"] == "a-1"
     assert stage.api.image == "demo/web:1.0"
     bodies = [event.body for event in read_events(stage.record("backstop"))]
-    assert [body.defense for body in bodies if isinstance(body, DefenseFired)] == ["quality_gate", "judge"]
+    assert [body.defense for body in bodies if isinstance(body, DefenseFired)] == ["quality_gate", "judge", "action_gate"]
     assert isinstance(bodies[-1], Closed)
     assert await backstop.end() == 0
 

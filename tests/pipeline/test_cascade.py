@@ -12,7 +12,7 @@ async def test_the_breaker_trips_within_the_incident_and_nothing_is_written(shop
     shop.script(hallucinated, opinion=False)
     outcome = await shop.incident()
     assert outcome.kind is OutcomeKind.ESCALATED
-    assert shop.defenses() == ["quality_gate", "judge", "quality_gate", "judge", "breaker"]
+    assert shop.defenses() == [*(["quality_gate", "judge", "action_gate"] * 2), "breaker"]
     assert shop.models.asked == 2
     assert shop.untouched()
 
@@ -24,7 +24,7 @@ async def test_the_second_incident_escalates_without_a_model_call(shop: Shop) ->
     outcome = await shop.incident()
     assert outcome.kind is OutcomeKind.ESCALATED
     assert shop.models.asked == asked
-    assert shop.defenses()[5:] == ["breaker"]
+    assert shop.defenses()[7:] == ["breaker"]
     assert len(shop.events(EvidenceGathered)) == 2, "what can be seen is still handed over"
 
 

@@ -19,7 +19,19 @@ from backstop.pipeline.execute import ACTION_ID, carried_out, failure, mismatch,
 from backstop.pipeline.plan import action_id_for, plan
 from backstop.pipeline.undo import check_restored
 from backstop.policy import DEFAULT
-from backstop.records import Action, Intent, NoAction, OutcomeKind, Restart, Rollback, Scale, SetResources, TargetState, Write
+from backstop.records import (
+    Action,
+    Approval,
+    Intent,
+    NoAction,
+    OutcomeKind,
+    Restart,
+    Rollback,
+    Scale,
+    SetResources,
+    TargetState,
+    Write,
+)
 from backstop.testing import FakeExecutor
 from tests.pipeline.shop import CHECKOUT, Shop
 
@@ -112,8 +124,8 @@ async def test_the_plan_hash_covers_every_part_of_the_plan(shop: Shop) -> None:
 class Wilful(FakeExecutor):
     """Does as it is told, and says that it did something else."""
 
-    async def apply(self, intent: Intent) -> Write:
-        return (await super().apply(intent)).model_copy(update={"verb": "restart"})
+    async def apply(self, intent: Intent, approval: Approval | None = None) -> Write:
+        return (await super().apply(intent, approval)).model_copy(update={"verb": "restart"})
 
 
 async def test_a_write_that_was_answered_as_another_is_taken_back(shop: Shop) -> None:

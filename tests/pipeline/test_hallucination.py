@@ -19,7 +19,7 @@ async def test_rules_and_judge_catch_it_and_the_next_diagnosis_resolves(shop: Sh
     models = judge_of(shop)
     outcome = await shop.incident()
     assert outcome.kind is OutcomeKind.RESOLVED, outcome.reason
-    assert shop.defenses() == ["quality_gate", "judge"]
+    assert shop.defenses() == ["quality_gate", "judge", "action_gate"]
     assert shop.cluster.image("checkout") == GOOD
     assert shop.cluster.deployment("prod-db")["spec"]["replicas"] == 2
     assert models.asked == 2

@@ -38,7 +38,7 @@ async def test_every_diagnosis_and_every_verdict_is_in_it(shop: Shop) -> None:
     outcome = await shop.incident()
     assert outcome.handoff is not None
     assert len(outcome.handoff.diagnoses) == 2
-    assert [verdict.stage for verdict in outcome.handoff.verdicts] == ["quality_gate", "judge"] * 2
+    assert [verdict.stage for verdict in outcome.handoff.verdicts] == ["quality_gate", "judge", "action_gate"] * 2
 
 
 async def test_an_action_that_no_gate_let_through_is_never_suggested(shop: Shop) -> None:

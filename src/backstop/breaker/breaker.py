@@ -180,6 +180,15 @@ class Breaker:
             return False
         return len(taken) == 1
 
+    def probing(self, target: WorkloadRef, incident: str) -> bool:
+        """Whether `incident` took a probe on `target` that has neither ended nor run out. Unknown state: no."""
+        try:
+            ledger = self._change(lambda known: known, strict=True)
+        except Lost:
+            return False
+        probe = _running(ledger, target)
+        return probe is not None and probe.taken_by == incident
+
     def overview(self) -> Overview:
         """What is known now. Writes nothing, and so does not find out that nothing can be written."""
         try:

@@ -126,6 +126,17 @@ class ClusterClient:
             raise ReplyLost(f"the reply to PATCH {path} is not a JSON object", status=answer.status, audit_id=answer.audit_id)
         return found, answer.audit_id or audit_id
 
+    async def rehearse_create(self, path: str, obj: Json, *, audit_id: str) -> None:
+        """A POST as a server-side dry-run, which stores nothing, so that asking again is harmless. Raises ClusterRefused,
+        ClusterConflict or ClusterUnavailable."""
+        headers = {"Content-Type": "application/json", "Audit-ID": audit_id}
+        params: dict[str, str | int] = {"fieldManager": FIELD_MANAGER, "dryRun": "All"}
+        content = json.dumps(obj, allow_nan=False).encode()
+        try:
+            await self._call("POST", path, params=params, content=content, headers=headers, limit=MAX_BYTES)
+        except ReplyLost as error:
+            raise ClusterUnavailable(error.what) from error
+
     async def _call(
         self,
         method: str,

@@ -162,6 +162,21 @@ def written(spec: Json, operations: Sequence[Json]) -> Json:
     return after
 
 
+def differences(before: JsonValue, after: JsonValue, path: str = "spec") -> tuple[str, ...]:
+    """The paths at which two JSON values differ, in order; empty if they are the same. Lists are compared as wholes where their
+    lengths differ."""
+    if isinstance(before, dict) and isinstance(after, dict):
+        found: list[str] = []
+        for key in sorted(before.keys() | after.keys()):
+            here = f"{path}.{key}"
+            found += differences(before[key], after[key], here) if key in before and key in after else [here]
+        return tuple(found)
+    if isinstance(before, list) and isinstance(after, list) and len(before) == len(after):
+        pairs = enumerate(zip(before, after, strict=True))
+        return tuple(found for place, (one, other) in pairs for found in differences(one, other, f"{path}[{place}]"))
+    return () if before == after and type(before) is type(after) else (path,)
+
+
 def restoration(spec_before: Json, spec_written: Json, spec_now: Json) -> tuple[Json, ...]:
     """The operations that bring back what a write changed, exactly as it was, also where it was absent.
 

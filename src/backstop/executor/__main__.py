@@ -12,12 +12,14 @@ import os
 import signal
 import stat
 import sys
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 from backstop.clock import SystemClock
 from backstop.cluster.client import ClusterClient
 from backstop.cluster.snapshot import SnapshotStore
 from backstop.errors import BackstopError
+from backstop.executor.rehearsal import PodRehearsal
 from backstop.executor.server import Server
 from backstop.executor.writer import Writer
 from backstop.policy import load_policy
@@ -29,6 +31,9 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="backstop.executor", description=__doc__)
     parser.add_argument("--kubeconfig", type=Path, required=True, help="the executor's own: the only write identity")
     parser.add_argument("--context", default=None)
+    parser.add_argument("--rehearser-kubeconfig", type=Path, default=None, help="whose pods are dry-runs")
+    parser.add_argument("--rehearser-context", default=None)
+    parser.add_argument("--mode", choices=("observe", "approve", "auto"), default="auto", help="how far it goes, at most")
     parser.add_argument("--policy", required=True, help="a policy file, or `default`")
     parser.add_argument("--socket", type=Path, required=True)
     parser.add_argument("--state", type=Path, required=True, help="directory for the before-snapshots")
@@ -43,9 +48,14 @@ async def run(arguments: argparse.Namespace) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    async with ClusterClient(arguments.kubeconfig, arguments.context, deadline=arguments.deadline) as client:
+    async with AsyncExitStack() as stack:
+        client = await stack.enter_async_context(
+            ClusterClient(arguments.kubeconfig, arguments.context, deadline=arguments.deadline)
+        )
         await client.warm(_CONNECTIONS)
-        server = Server(Writer(client, policy, snapshots, SystemClock()), arguments.socket)
+        pods = PodRehearsal(await _rehearser(arguments, stack))
+        writer = Writer(client, policy, snapshots, SystemClock(), pods=pods, ceiling=arguments.mode)
+        server = Server(writer, arguments.socket)
         beside = [
             asyncio.create_task(_stop_with_parent(stop)),
             asyncio.create_task(_announce(listening, arguments.socket.absolute())),
@@ -55,6 +65,13 @@ async def run(arguments: argparse.Namespace) -> None:
         finally:
             for task in beside:
                 task.cancel()
+
+
+async def _rehearser(arguments: argparse.Namespace, stack: AsyncExitStack) -> ClusterClient | None:
+    if arguments.rehearser_kubeconfig is None:
+        return None
+    client = ClusterClient(arguments.rehearser_kubeconfig, arguments.rehearser_context, deadline=arguments.deadline)
+    return await stack.enter_async_context(client)
 
 
 async def _announce(listening: asyncio.Event, socket: Path) -> None:

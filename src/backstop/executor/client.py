@@ -20,26 +20,30 @@ from backstop.executor.protocol import (
     encode,
     parse_reply,
 )
-from backstop.records import Intent, Verdict, Write
+from backstop.records import Approval, Intent, Verdict, Write
 
 _UNKNOWN = "look at the target: the write may have been made"
 
 
 class ExecutorClient:
-    """Asks the executor that listens at `socket`. `deadline` is in seconds, and longer than the executor's own."""
+    """Asks the executor that listens at `socket`, in the name of a policy: one that has another refuses.
 
-    def __init__(self, socket: Path, *, deadline: float = 45.0) -> None:
+    `deadline` is in seconds, and longer than the executor's own."""
+
+    def __init__(self, socket: Path, *, policy_digest: str, deadline: float = 45.0) -> None:
         self._socket = socket
+        self._policy = policy_digest
         self._deadline = deadline
 
     async def rehearse(self, intent: Intent) -> Verdict:
-        reply = await self._ask(Rehearse(op="rehearse", intent=intent))
+        reply = await self._ask(Rehearse(op="rehearse", intent=intent, policy=self._policy))
         if not isinstance(reply, Rehearsed):
             raise ExecutorError("the executor answered a rehearsal with something else", unchanged="nothing was written")
         return reply.verdict
 
-    async def apply(self, intent: Intent) -> Write:
-        return self._write(await self._ask(Apply(op="apply", intent=intent)), intent.action_id)
+    async def apply(self, intent: Intent, approval: Approval | None = None) -> Write:
+        request = Apply(op="apply", intent=intent, policy=self._policy, approval=approval)
+        return self._write(await self._ask(request), intent.action_id)
 
     async def undo(self, action_id: str) -> Write:
         return self._write(await self._ask(Undo(op="undo", action_id=action_id)), f"{action_id}-undo")

@@ -15,7 +15,7 @@ from backstop.errors import (
     ExecutorError,
     ReplyLost,
 )
-from backstop.records import Intent, Record, Verdict, Write
+from backstop.records import Approval, Intent, Record, Verdict, Write
 
 MAX_LINE: Final = 2**20
 """No request and no reply is longer than this many bytes. An intent holds two pod templates."""
@@ -28,6 +28,7 @@ class Rehearse(Record):
 
     op: Literal["rehearse"]
     intent: Intent
+    policy: str  # digest of the asker's copy of the policy
 
 
 class Apply(Record):
@@ -35,6 +36,8 @@ class Apply(Record):
 
     op: Literal["apply"]
     intent: Intent
+    policy: str
+    approval: Approval | None
 
 
 class Undo(Record):

@@ -11,8 +11,20 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from backstop.errors import BackstopError, ConfigError, ExecutorError
-from backstop.executor.protocol import MAX_LINE, Apply, Done, Rehearse, Rehearsed, Reply, encode, parse_request, refusal
-from backstop.records import Intent, Verdict, Write
+from backstop.executor.protocol import (
+    MAX_LINE,
+    Apply,
+    Done,
+    Rehearse,
+    Rehearsed,
+    Reply,
+    Request,
+    Undo,
+    encode,
+    parse_request,
+    refusal,
+)
+from backstop.records import Approval, Intent, Verdict, Write
 
 MAX_PATH: Final = 104  # the least that Unix systems allow in sockaddr_un, less the terminator
 MAX_CLIENTS: Final = 32
@@ -23,9 +35,11 @@ GRACE_SECONDS: Final = 5.0
 class Writes(Protocol):
     """What the server serves: `writer.Writer`, or a test's."""
 
+    policy_digest: str
+
     async def rehearse(self, intent: Intent) -> Verdict: ...
 
-    async def apply(self, intent: Intent) -> Write: ...
+    async def apply(self, intent: Intent, approval: Approval | None) -> Write: ...
 
     async def undo(self, action_id: str) -> Write: ...
 
@@ -83,16 +97,23 @@ class Server:
     async def _answer(self, line: bytes) -> Reply:
         try:
             request = parse_request(line)
+            self._same_policy(request)
             if isinstance(request, Rehearse):
                 return Rehearsed(ok=True, verdict=await self._writes.rehearse(request.intent))
             if isinstance(request, Apply):
-                return Done(ok=True, write=await self._writes.apply(request.intent))
+                return Done(ok=True, write=await self._writes.apply(request.intent, request.approval))
             return Done(ok=True, write=await self._writes.undo(request.action_id))
         except BackstopError as error:
             return refusal(error)
         except Exception as error:  # noqa: BLE001  process boundary: a bug of ours is a refusal, and the executor lives on
             what = f"the executor failed on this ({type(error).__name__}: {error})"
             return refusal(ExecutorError(what, todo="look at the target: the write may have been made"))
+
+    def _same_policy(self, request: Request) -> None:
+        """What was written is taken back whoever asks; every other request is for one policy. Raises ExecutorError."""
+        if not isinstance(request, Undo) and request.policy != self._writes.policy_digest:
+            what = "the executor has another policy than whoever asks"
+            raise ExecutorError(what, unchanged="nothing was written", todo="start both with the same policy file")
 
 
 async def _next_line(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bytes | None:

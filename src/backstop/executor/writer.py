@@ -28,11 +28,12 @@ from backstop.cluster.client import ClusterClient
 from backstop.cluster.objects import Json, mapping
 from backstop.cluster.reads import read_target
 from backstop.cluster.snapshot import Snapshot, SnapshotStore
-from backstop.cluster.writes import Change, change_for, restoration, stamped_at, written
+from backstop.cluster.writes import Change, change_for, differences, restoration, stamped_at, written
 from backstop.errors import BackstopError, ClusterConflict, ClusterError, ClusterRefused, ExecutorError, RecordError, ReplyLost
 from backstop.executor.fence import Fence, Landed, audit_id, bind, carries
-from backstop.policy import Context, PastWrite, Policy, decide, decide_undo
-from backstop.records import Check, Intent, NoAction, TargetState, Verdict, WorkloadRef, Write, action_key
+from backstop.executor.rehearsal import PodRehearsal
+from backstop.policy import Context, Mode, PastWrite, Permission, Policy, check_mode, decide, decide_undo
+from backstop.records import Approval, Check, Intent, NoAction, TargetState, Verdict, WorkloadRef, Write, action_key
 
 UNDO: Final = "-undo"
 UNDO_WITHIN: Final = timedelta(hours=1)
@@ -46,10 +47,22 @@ class Writer:
     """Rehearses, makes and undoes writes, one at a time, with the executor's identity and its own copy of the policy."""
 
     def __init__(
-        self, client: ClusterClient, policy: Policy, snapshots: SnapshotStore, clock: Clock, fence: Fence | None = None
+        self,
+        client: ClusterClient,
+        policy: Policy,
+        snapshots: SnapshotStore,
+        clock: Clock,
+        fence: Fence | None = None,
+        *,
+        pods: PodRehearsal,
+        ceiling: Mode = "auto",
     ) -> None:
+        """`ceiling`: how far this executor goes at most, whatever its policy allows."""
         self._client = client
         self._policy = policy
+        self._pods = pods
+        self._ceiling = ceiling
+        self.policy_digest = policy.digest()
         self._snapshots = snapshots
         self._clock = clock
         self._fence = fence or Fence(client, clock)
@@ -74,12 +87,13 @@ class Writer:
             try:
                 change = _change(intent, state)
                 await self._fence.rehearse(bind(target, intent.action_id, state, change.patch))
-                dry_run = Check(rule="X-DRY-RUN", passed=True, reason="the API server would take exactly this write")
             except BackstopError as error:
-                dry_run = _refusing(_dry_run_rule(error), error).checks[0]
-            return Verdict(stage="executor", checks=(*checks, dry_run))
+                return Verdict(stage="executor", checks=(*checks, *_refusing(_dry_run_rule(error), error).checks))
+            dry_run = Check(rule="X-DRY-RUN", passed=True, reason="the API server would take exactly this write")
+            pod = await self._pods.ask(intent, target, state, change.patch)
+            return Verdict(stage="executor", checks=(*checks, dry_run, pod))
 
-    async def apply(self, intent: Intent) -> Write:
+    async def apply(self, intent: Intent, approval: Approval | None = None) -> Write:
         """Raises ClusterConflict, ClusterRefused or ClusterUnavailable (known not made), ReplyLost (not known), ExecutorError
         (refused here)."""
         async with self._turn:
@@ -91,9 +105,10 @@ class Writer:
             for check in _fresh(intent, state):
                 if not check.passed:
                     raise ClusterConflict(check.reason, status=409, reason=_what_moved(intent, state), unchanged=_NOTHING)
-            verdict = Verdict(
-                stage="executor", checks=(_same_change(intent, state), *self._decide(intent, state).checks)
-            )  # fmt: skip
+            permission = Permission(ceiling=self._ceiling, approval=approval)
+            mode = check_mode(intent, self._policy, permission, self._clock.now())
+            checks = (_same_change(intent, state), *self._decide(intent, state).checks, mode)
+            verdict = Verdict(stage="executor", checks=checks)
             _require(verdict)
             change = _change(intent, state)
             snapshot = self._snapshot(intent, deployment, change, _rules(verdict))
@@ -284,6 +299,7 @@ def _write(intent: Intent, state: TargetState, landed: Landed, allowed_by: tuple
 
 def _undone(snapshot: Snapshot, state: TargetState, landed: Landed, allowed_by: tuple[str, ...]) -> Write:
     return Write(
+        differs=differences(snapshot.spec_before, landed.spec),
         action_id=snapshot.action_id + UNDO,
         verb="undo",
         target=state.ref,

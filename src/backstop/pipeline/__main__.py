@@ -45,17 +45,20 @@ async def serve(config: AgentConfig) -> None:
         gc.collect()
         gc.freeze()  # what was imported stays: a full collection of it would be felt in the middle of an incident
         await client.warm(ReadLimits.concurrency)
+        policy = load_policy(config.policy)
         tools = Tools(
             cluster=ClusterReads(client, clock, ReadLimits(log_lines=settings.evidence_log_lines)),
             models=models,
-            executor=ExecutorClient(config.executor_socket),
-            policy=load_policy(config.policy),
+            executor=ExecutorClient(config.executor_socket, policy_digest=policy.digest()),
+            policy=policy,
             breaker=Breaker(config.state / "breaker.json", clock, budget_of(settings)),
             history=History(config.state / "history.json"),
             log=log,
             clock=clock,
             settings=settings,
             calls=feed,
+            mode=config.mode,
+            approver=None,
         )
         await work_commands(lambda alert: _answer(Incident(tools, alert)), clock)
 

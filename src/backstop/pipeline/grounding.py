@@ -10,14 +10,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from backstop.breaker import Cause
-from backstop.errors import ModelError
+from backstop.errors import ClusterError, ModelError
 from backstop.events import LookedUp, Rerouted
 from backstop.pipeline.diagnosis import defenses_of, refused_replies, rejection
 from backstop.pipeline.investigation import Bounds, Investigation, Lookup, Used
+from backstop.pipeline.plan import action_id_for
 from backstop.pipeline.quality_gate import NOTHING_TO_JUDGE, check_quality
 from backstop.pipeline.session import Session
+from backstop.policy import Context, decide
 from backstop.ports import Proposal
-from backstop.records import Diagnosis, Evidence, Health, ModelCall, Verdict, action_key
+from backstop.records import Diagnosis, Evidence, Health, ModelCall, NoAction, Verdict, action_key
 from backstop.redaction import Redactor
 
 
@@ -117,10 +119,27 @@ class Grounding:
             verdicts.append(judged)
         if len(verdicts) == (1 if proposal.by_rules else 2) and all(verdict.passed for verdict in verdicts):
             return True
+        await self._second_layer(diagnosis, attempt)
         self._rejected.append(rejection(diagnosis, verdicts))
         if not proposal.by_rules:
             self.session.count_or_stop(Cause.REJECTED_DIAGNOSIS, self._rejected[-1])
         return False
+
+    async def _second_layer(self, diagnosis: Diagnosis, attempt: int) -> None:
+        """The policy's word on a write whose diagnosis is refused already: on record, so that nobody has to trust the first gate
+        alone. Refused it stays, whatever is said here."""
+        session, tools, action = self.session, self.session.tools, diagnosis.action
+        if isinstance(action, NoAction):
+            return
+        try:
+            state = await session.observe(action.target)
+        except ClusterError:
+            return
+        context = Context(now=tools.clock.now(), action_id=action_id_for(session.alert.id, 0), recent=tools.history.recent())
+        verdict = decide(action, state, tools.policy, context)
+        if not verdict.passed:
+            session.journal.verdict(attempt, action_key(action), verdict)
+            session.journal.fire("action_gate", ", ".join(verdict.failed_rules))
 
     async def _judged(self, proposal: Proposal, evidence: Evidence) -> Verdict:
         journal = self.session.journal

@@ -9,13 +9,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final, NoReturn, TypeVar
 
-from backstop.breaker import Cause
+from backstop.breaker import BreakerState, Cause
 from backstop.errors import BackstopError, ClusterError, ExecutorError, RecordError, UsageError
 from backstop.events import AlertReceived, Closed, EvidenceGathered
 from backstop.grounds import Grounds
 from backstop.pipeline.action_gate import Gathered, authorize, with_rehearsal
+from backstop.pipeline.consent import Consent
 from backstop.pipeline.diagnosis import says_no_fault
 from backstop.pipeline.evidence import gather
 from backstop.pipeline.grounding import Grounded, Grounding
@@ -61,6 +63,9 @@ class Incident:
     tools: Tools
     alert: Alert
     _planned: int = 0
+    _stamp: datetime | None = None  # of the write that is planned for this diagnosis: what was approved is what is made
+    _probing: bool = False  # the one action that a person allowed although the breaker is open is this incident's
+    _moved: bool = False  # somebody else has changed the target during this incident
     _remedy: Remedy | None = None
     _on_record: bool = False  # that this diagnosis may be acted on
 
@@ -70,6 +75,7 @@ class Incident:
         self.session = Session(self.tools, self.alert, Journal(self.tools.log, self.alert, self._redactor))
         self.journal = self.session.journal
         self._grounding = Grounding(self.session, self._redactor)
+        self._consent = Consent(self.session)
         self._deadline = self.tools.clock.monotonic() + self.tools.settings.incident_deadline_seconds
 
     async def run(self) -> Outcome:
@@ -120,23 +126,40 @@ class Incident:
         for _ in range(LOOKS):
             try:
                 await self._remedy_for(await self._in_time(self._decide()))
-            except WorldMoved:
-                continue
+            except WorldMoved as moved:
+                await self._in_time(self._wait_for_others(moved))
         raise self.session.escalation(f"the target kept changing: {LOOKS} looks did not last until their write")
+
+    async def _wait_for_others(self, moved: WorldMoved) -> None:
+        self._moved, target = True, moved.target
+        try:
+            await self.session.settle(target)
+        except ClusterError as error:
+            raise self.session.tool_fault(f"{target.key} was changed by somebody, and could not be read again ({error})") from error
 
     async def _remedy_for(self, grounded: Grounded) -> NoReturn:
         expected = self._expectation(grounded, grounded.diagnosis.suspect)
         self.session.measured("before", grounded.baseline, expected)
-        self._on_record = False
+        self._on_record, self._stamp = False, None
         for _ in range(TRIES):
             try:
                 cleared = await self._in_time(self._authorize(grounded, expected))
-                self._remedy = Remedy(self.session, cleared)
+                if not self._consent.check(cleared.intent, by_rules=grounded.by_rules).passed:
+                    await self._ask(cleared.intent, grounded)
+                    continue  # and decide once more, on what is there now
+                self._take_probe()
+                self._remedy = Remedy(self.session, cleared, self._consent.given)
                 await self._remedy.run()
             except StatusMoved:
                 continue
         self.journal.fire("precondition", f"the target's status moved {TRIES} times between the gate and the write")
-        raise WorldMoved
+        raise WorldMoved(grounded.diagnosis.suspect)
+
+    async def _ask(self, intent: Intent, grounded: Grounded) -> None:
+        """The time that a person takes is not the incident's: it has a deadline of its own."""
+        asked = self.tools.clock.monotonic()
+        await self._consent.ask(intent, grounded.diagnosis, grounded.evidence, by_rules=grounded.by_rules)
+        self._deadline += self.tools.clock.monotonic() - asked
 
     async def _in_time(self, deciding: Awaitable[T]) -> T:
         seconds = self.tools.settings.incident_deadline_seconds
@@ -150,7 +173,7 @@ class Incident:
     async def _stop_if_broken(self) -> None:
         """With the budget spent no model is asked. What can be seen is still looked at, for whoever takes over."""
         state = self.tools.breaker.state(self.alert.target)
-        if not state.open:
+        if not state.open or state.half_open:
             return
         self.journal.fire("breaker", state.reason)
         try:
@@ -158,6 +181,23 @@ class Incident:
         except ClusterError as error:
             raise self.session.escalation(f"{state.reason}; and the cluster could not be read ({error})") from error
         raise self.session.escalation(state.reason)
+
+    def _take_probe(self) -> None:
+        """Uses up, before the write, what a person allowed. Raises Stop if somebody else was first."""
+        state = self.tools.breaker.state(self.alert.target)
+        if not state.open or self._probing:
+            return
+        self._probing = self.tools.breaker.take_probe(self.alert.target, self.alert.id)
+        self.journal.fire("breaker", state.reason)
+        if not self._probing:
+            raise self.session.escalation(f"the breaker is open, and no action is allowed any more: {state.reason}")
+
+    def _breaker_state(self) -> BreakerState:
+        """Half-open is closed for the one action that was allowed, until something goes wrong in it."""
+        breaker, target = self.tools.breaker, self.alert.target
+        state = breaker.state(target)
+        allowed = state.half_open or (self._probing and breaker.probing(target, self.alert.id))
+        return state.model_copy(update={"open": False}) if state.open and allowed else state
 
     async def _look(self) -> Evidence:
         settings = self.tools.settings
@@ -201,20 +241,7 @@ class Incident:
         if intent is None or not verdict.passed:
             self._block(diagnosis, verdict)
         self.journal.story.cleared = intent
-        if grounded.by_rules:
-            self._ask_for_approval(intent)
         return Cleared(intent, action.target, expected, services)
-
-    def _ask_for_approval(self, intent: Intent) -> NoReturn:
-        story, action = self.journal.story, action_key(intent.action)
-        refused = sum(action_key(said.action) == action for said in story.diagnoses[:-1])
-        story.unjudged = f"; the same was refused {refused} times when a model proposed it" if refused else ""
-        why = "no model's diagnosis was accepted" if story.diagnoses[1:] else "no model answered"
-        reason = (
-            f"{why}; the rules propose {action}, which passes both gates; no judge was asked, and a person decides{story.unjudged}"
-        )
-        self.journal.fire("approval", reason)
-        raise self.session.escalation(reason)
 
     async def _without_write(self, grounded: Grounded) -> Stop:
         said = grounded.diagnosis.hypothesis
@@ -222,6 +249,11 @@ class Incident:
             return self.session.escalation(f"the diagnosis is grounded and leaves the action to a person: {said}")
         well = await self._stays_well(grounded)
         self.journal.verdict(grounded.attempt, "no_action", well)
+        if well.passed and self._moved:
+            key = self.alert.target.key
+            return self.session.escalation(
+                f"somebody else changed {key} meanwhile, and all is well since then: nothing was written"
+            )
         if well.passed:
             return Stop(OutcomeKind.NO_FAULT, f"nothing is wrong: {said}")
         rules = ", ".join(well.failed_rules)
@@ -246,7 +278,8 @@ class Incident:
         if state is None:
             return None
         try:
-            return plan(diagnosis.action, state, action_id=self._action_id(), at=self.tools.clock.now())
+            self._stamp = self._stamp or self.tools.clock.now()
+            return plan(diagnosis.action, state, action_id=self._action_id(), at=self._stamp)
         except UsageError:
             return None
 
@@ -262,15 +295,15 @@ class Incident:
             intent=intent,
             baseline=grounded.baseline,
             now=now,
-            breaker=tools.breaker.state(self.alert.target),
+            breaker=self._breaker_state(),
             policy=tools.policy,
             context=Context(now=tools.clock.now(), action_id=self._action_id(), recent=tools.history.recent()),
         )
 
     async def _action_verdict(self, gathered: Gathered) -> Verdict:
         verdict = authorize(gathered)
-        if gathered.intent is None or not verdict.passed:
-            return verdict
+        if gathered.intent is None or not verdict.passed or self.tools.mode == "observe":
+            return verdict  # to observe, nobody with a write identity is asked for anything
         try:
             rehearsal = await self.tools.executor.rehearse(gathered.intent)
         except (ClusterError, ExecutorError) as error:
@@ -289,7 +322,7 @@ class Incident:
         failed, why = set(verdict.failed_rules), ", ".join(verdict.failed_rules)
         if "A-EVIDENCE-TRUE" in failed and failed <= _MOVED:
             self.journal.fire("precondition", f"the target changed since the evidence was taken ({why})")
-            raise WorldMoved
+            raise WorldMoved(diagnosis.suspect)
         self.journal.blocked(diagnosis, verdict.failed_rules)
         self.journal.fire("action_gate", why)
         reason = f"{action_key(diagnosis.action)} was blocked: {next(c.reason for c in verdict.checks if not c.passed)}"

@@ -19,7 +19,7 @@ from backstop.pipeline.session import Cleared, Session, StatusMoved, Stop, World
 from backstop.pipeline.undo import check_restored, check_standing
 from backstop.pipeline.verify import Judgement, judge_recovery
 from backstop.policy import PastWrite
-from backstop.records import Health, Intent, OutcomeKind, Verdict, Write, action_key
+from backstop.records import Approval, Health, Intent, OutcomeKind, Verdict, Write, action_key
 
 _UNDO_AGAIN_SECONDS: Final = 1.0
 
@@ -30,6 +30,7 @@ class Remedy:
 
     session: Session
     cleared: Cleared
+    approval: Approval | None = None  # what a person said to it
     undo_tried: bool = False
 
     async def run(self) -> NoReturn:
@@ -53,7 +54,7 @@ class Remedy:
     async def _apply(self) -> Write:
         intent, session = self.cleared.intent, self.session
         try:
-            return await self._answered(session.tools.executor.apply(intent))
+            return await self._answered(session.tools.executor.apply(intent, self.approval))
         except BackstopError as error:
             failed, cause = failure(error), error
         if failed.applied == "unknown":
@@ -64,7 +65,7 @@ class Remedy:
             raise StatusMoved
         session.journal.fire(failed.defense, failed.reason)
         if isinstance(cause, ClusterConflict):
-            raise WorldMoved
+            raise WorldMoved(self.cleared.target)
         session.count(Cause.TOOL_FAULT, failed.reason)
         raise session.escalation(failed.reason)
 
@@ -120,6 +121,7 @@ class Remedy:
         if standing is None or not standing.passed:
             session.journal.story.overtaken = True
             raise session.escalation(f"all is well, but not by {done}: somebody has changed {self.cleared.target.key} since")
+        session.tools.breaker.succeeded(session.alert.target, session.alert.id)
         seconds = self.cleared.expected.window_seconds
         raise Stop(OutcomeKind.RESOLVED, f"{done}: recovery was measured for {seconds:g} s")
 
@@ -128,7 +130,8 @@ class Remedy:
         self.session.journal.verdict(0, done, verdict)
         why = next((check.reason for check in verdict.checks if not check.passed), "nothing could be told")
         worse = "made things worse" if judgement.state == "worse" else "brought no recovery"
-        self.session.count(Cause.FAILED_VERIFICATION, f"{done} {worse}: {why}")
+        cause = Cause.WORSENED if judgement.state == "worse" else Cause.FAILED_VERIFICATION
+        self.session.count(cause, f"{done} {worse}: {why}")
         return f"{done} {worse}: {why}"
 
     async def take_back(self, reason: str) -> NoReturn:
@@ -153,7 +156,9 @@ class Remedy:
             raise session.escalation(f"{reason}; and what was there is not back ({', '.join(restored.failed_rules)})")
         session.journal.story.undo_unknown = False
         session.journal.story.undone = True
-        raise Stop(OutcomeKind.UNDONE, f"{reason}; it was taken back")
+        differs = ", ".join(write.differs or ())
+        exactly = f" but for {differs}, which somebody changed since" if differs else ", exactly" if write.differs == () else ""
+        raise Stop(OutcomeKind.UNDONE, f"{reason}; it was taken back{exactly}")
 
     async def _undo(self) -> Write:
         """Asked for again while that may help: the executor makes an undo once, however often it is asked. Raises BackstopError if

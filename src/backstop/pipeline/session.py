@@ -9,14 +9,14 @@ from typing import Literal
 
 from backstop.breaker import Breaker, BreakerState, Cause
 from backstop.clock import Clock
-from backstop.errors import ClusterError, ClusterRefused
-from backstop.events import EventLog, Measured
+from backstop.errors import ClusterError, ClusterRefused, RecordError
+from backstop.events import DefenseFired, EventLog, Measured
 from backstop.pipeline.calls import CallFeed
 from backstop.pipeline.history import History
 from backstop.pipeline.journal import Journal
-from backstop.pipeline.verify import Expectation, all_well, error_rate
-from backstop.policy import Policy
-from backstop.ports import ClusterPort, ExecutorPort, ModelPort
+from backstop.pipeline.verify import Expectation, all_well, error_rate, rolled_out
+from backstop.policy import Mode, Policy
+from backstop.ports import ApproverPort, ClusterPort, ExecutorPort, ModelPort
 from backstop.records import Alert, Health, Intent, OutcomeKind, TargetState, WorkloadRef
 from backstop.redaction import Redactor
 from backstop.settings import Settings
@@ -38,6 +38,8 @@ class Tools:
     clock: Clock
     settings: Settings
     calls: CallFeed
+    mode: Mode  # how far this run goes at most, whatever the policy allows
+    approver: ApproverPort | None  # who is asked where a person has to approve; None: nobody can be
     redactor: Callable[[], Redactor] = lambda: Redactor(secrets.token_bytes(32))  # a new one, with a key of its own, per incident
 
 
@@ -62,6 +64,10 @@ class Stop(Exception):
 
 class WorldMoved(Exception):
     """What was decided on is no longer so. Nothing was written: worth another look."""
+
+    def __init__(self, target: WorkloadRef) -> None:
+        super().__init__(target.key)
+        self.target = target
 
 
 class StatusMoved(Exception):
@@ -93,8 +99,12 @@ class Session:
         return self.escalation(reason)
 
     def count(self, cause: Cause, reason: str) -> BreakerState:
-        """Spends the anomaly budget."""
-        return self.tools.breaker.spend(self.alert.target, cause, incident=self.alert.id, reason=reason)
+        """Spends the anomaly budget. Its file outlives the incident, so that its words are redacted like an event's."""
+        try:
+            told = self.journal.redacted(DefenseFired(defense="breaker", reason=reason)).reason
+        except RecordError as error:
+            told = f"withheld ({error.what})"
+        return self.tools.breaker.spend(self.alert.target, cause, incident=self.alert.id, reason=told)
 
     def count_or_stop(self, cause: Cause, reason: str) -> None:
         """Spends the anomaly budget, and raises Stop if that was one too many."""
@@ -102,6 +112,16 @@ class Session:
         if state.open:
             self.journal.fire("breaker", state.reason)
             raise self.escalation(f"{state.reason}. The last: {reason}")
+
+    async def settle(self, target: WorkloadRef) -> None:
+        """Waits until a rollout that somebody else has begun is over, and no longer than the settings say."""
+        clock, settings = self.tools.clock, self.tools.settings
+        deadline = clock.monotonic() + settings.settle_seconds
+        while clock.monotonic() < deadline:
+            state = await self.observe(target)
+            if state is None or rolled_out(state.health) or state.health.desired == 0:
+                return
+            await clock.sleep(settings.verify_interval_seconds)
 
     async def observe(self, target: WorkloadRef) -> TargetState | None:
         """The target as it is now. None if there is no such workload."""

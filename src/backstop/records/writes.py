@@ -46,6 +46,7 @@ class Write(Record):
     audit_id: str
     resource_version: str
     reply_lost: bool = False  # it was found on the object itself, as its answer never came
+    differs: tuple[str, ...] | None = None  # of an undo: where the spec is not as it was before; empty: nowhere. Else None
 
 
 class Revision(Record):

@@ -24,7 +24,7 @@ Object = dict[str, Any]
 RBAC = "rbac.authorization.k8s.io"
 HOME = "backstop"
 SYSTEM_NAMESPACES = ("default", "kube-system", "kube-public", "kube-node-lease")
-IDENTITIES = ("investigator", "executor", "naive")
+IDENTITIES = ("investigator", "executor", "rehearser", "naive")
 TRAFFIC = "traffic"
 LIFETIME_SECONDS = 30 * 24 * 3600
 READ = ["get", "list", "watch"]
@@ -162,10 +162,19 @@ def grant_executor(objects: Objects, namespace: str, deployments: Iterable[str])
     ]
     if objects.find(resources.NAMESPACES, "", namespace) is None:
         objects.create(resources.NAMESPACES, "", _named(namespace))
-    objects.create(resources.ROLES, namespace, _named("backstop-executor", rules=rules))
-    ref = {"apiGroup": RBAC, "kind": "Role", "name": "backstop-executor"}
-    binding = _named("backstop-executor", roleRef=ref, subjects=[_account("executor")])
-    objects.create(resources.ROLEBINDINGS, namespace, binding)
+    _grant(objects, namespace, "executor", rules)
+
+
+def grant_rehearser(objects: Objects, namespace: str) -> None:
+    """Lets the rehearser create pods in `namespace`: as dry-runs, if an admission policy says so."""
+    _grant(objects, namespace, "rehearser", [rule("", ["pods"], ["create"])])
+
+
+def _grant(objects: Objects, namespace: str, account: str, rules: list[Object]) -> None:
+    name = f"{HOME}-{account}"
+    objects.create(resources.ROLES, namespace, _named(name, rules=rules))
+    ref = {"apiGroup": RBAC, "kind": "Role", "name": name}
+    objects.create(resources.ROLEBINDINGS, namespace, _named(name, roleRef=ref, subjects=[_account(account)]))
 
 
 def admin_token(authenticator: Authenticator) -> str:

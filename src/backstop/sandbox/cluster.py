@@ -135,6 +135,7 @@ class EmbeddedCluster:
             assert resource is not None  # noqa: S101  our own manifests
             self.registry.create(resource, manifest["metadata"].get("namespace", ""), manifest)
         bootstrap.grant_executor(self.registry, fleet.NAMESPACE, fleet.WRITABLE)
+        bootstrap.grant_rehearser(self.registry, fleet.NAMESPACE)
 
     def _write_access(self, url: str, ca: Path, ca_pem: bytes, tokens: dict[str, str], audit: Path) -> Access:
         kubeconfigs: dict[str, str] = {}

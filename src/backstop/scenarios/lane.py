@@ -20,7 +20,13 @@ CLOSE_SECONDS = 120.0
 
 USERS = {
     "naive": frozenset({"system:serviceaccount:backstop:naive"}),
-    "backstop": frozenset({"system:serviceaccount:backstop:investigator", "system:serviceaccount:backstop:executor"}),
+    "backstop": frozenset(
+        {
+            "system:serviceaccount:backstop:investigator",
+            "system:serviceaccount:backstop:executor",
+            "system:serviceaccount:backstop:rehearser",
+        }
+    ),
 }
 """Whose requests in the audit log are the agent's."""
 
@@ -141,15 +147,15 @@ class Lane:
 
     async def _start_proxy(self, state: Path) -> None:
         arguments: list[str | Path] = ["--cert", state / "server.crt", "--key", state / "server.key"]
-        for identity in ("investigator", "executor", "naive"):
+        for identity in ("investigator", "executor", "rehearser", "naive"):
             arguments += ["--kubeconfig", self._cluster["kubeconfigs"][identity], "--out", self._proxied(identity)]
         self._proxy = await self._start("proxy", "backstop.sandbox.fault_proxy", *arguments)
         await self._proxy.read(START_SECONDS)
 
     async def _start_executor(self, socket: Path, snapshots: Path) -> Child:
         return await self._start(
-            "executor", "backstop.executor", "--kubeconfig", self._proxied("executor"), "--policy", "default",
-            "--socket", socket, "--state", snapshots,
+            "executor", "backstop.executor", "--kubeconfig", self._proxied("executor"),
+            "--rehearser-kubeconfig", self._proxied("rehearser"), "--policy", "default", "--socket", socket, "--state", snapshots,
         )  # fmt: skip
 
     def _proxied(self, identity: str) -> Path:

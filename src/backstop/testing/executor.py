@@ -10,7 +10,7 @@ from backstop.cluster.objects import ACTION_ID
 from backstop.cluster.writes import change_for, stamped_at, written
 from backstop.errors import BackstopError, ClusterConflict, ExecutorError
 from backstop.policy import Context, Policy, decide
-from backstop.records import Check, Intent, NoAction, TargetState, Verdict, WorkloadRef, Write
+from backstop.records import Approval, Check, Intent, NoAction, TargetState, Verdict, WorkloadRef, Write
 from backstop.testing.cluster import FakeCluster
 
 Json = dict[str, Any]
@@ -31,6 +31,7 @@ class FakeExecutor:
     rehearsed: list[Intent] = field(default_factory=list)
     applied: list[Intent] = field(default_factory=list)
     undone: list[str] = field(default_factory=list)
+    approvals: list[Approval | None] = field(default_factory=list)
     _before: dict[str, tuple[Intent, Json]] = field(default_factory=dict)
 
     async def rehearse(self, intent: Intent) -> Verdict:
@@ -40,8 +41,9 @@ class FakeExecutor:
         fresh = Check(rule="X-FRESH", passed=state.resource_version == intent.resource_version, reason="as it was read, or not")
         return Verdict(stage="executor", checks=(fresh, *self._decide(intent, state).checks))
 
-    async def apply(self, intent: Intent) -> Write:
+    async def apply(self, intent: Intent, approval: Approval | None = None) -> Write:
         self._alive()
+        self.approvals.append(approval)
         failure = self.failures.pop(0) if self.failures else None
         if isinstance(failure, BackstopError):
             raise failure

@@ -142,6 +142,8 @@ class _Run:
             clock=self._clock,
             settings=self._settings,
             calls=feed,
+            mode=self._job.mode,
+            approver=None,
             redactor=lambda: self.redactor,
         )
 
@@ -169,7 +171,8 @@ class _Run:
             *("--kubeconfig", write.kubeconfig, *(("--context", write.context) if write.context else ())),
             *("--policy", job.policy, "--socket", self._scratch / "x" / "s", "--state", job.state / "executor"),
         )
-        return ExecutorClient(await self._stack.enter_async_context(executor(arguments, job.record / "executor.log")))
+        socket = await self._stack.enter_async_context(executor(arguments, job.record / "executor.log"))
+        return ExecutorClient(socket, policy_digest=self._policy.digest())
 
 
 def _record(job: Job, clock: Clock, stack: AsyncExitStack) -> EventLog:
