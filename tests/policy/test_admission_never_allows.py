@@ -1,4 +1,4 @@
-"""Whatever is written in the executor's name, what the API server admits is inside the policy: the result is asked, not the rules."""
+"""Whatever is written in the executor's name, what is admitted is inside the policy: the result is asked, not the rules."""
 
 from __future__ import annotations
 
