@@ -72,3 +72,16 @@ async def test_a_rehearsed_pod_is_completed_and_not_there(live: LiveApi) -> None
     made = await live.ask("POST", f"{NS}/pods{DRY}", pod)
     assert (made.status, made.body["spec"]["serviceAccountName"], made.body["status"]["phase"]) == (201, "default", "Pending")
     assert (await live.ask("GET", f"{NS}/pods")).body["items"] == []
+
+
+async def test_a_dry_run_of_a_pod_passes_quotas_and_webhooks_like_a_real_one(live: LiveApi) -> None:
+    pod = {"metadata": {"generateName": "web-"}, "spec": {"containers": [{"name": "app", "image": "demo/web:1.0"}]}}
+    quota = {"metadata": {"name": "cap"}, "spec": {"hard": {"pods": "0"}}}
+    assert (await live.ask("POST", f"{NS}/resourcequotas", quota)).status == 201
+    full = await live.ask("POST", f"{NS}/pods{DRY}", pod)
+    assert (full.status, full.body["reason"]) == (403, "Forbidden")
+    assert "is forbidden: exceeded quota: cap, requested: pods=1, used: pods=0, limited: pods=0" in full.body["message"]
+    assert (await live.ask("DELETE", f"{NS}/resourcequotas/cap")).status == 200
+    rehearsed = await live.ask("POST", f"{NS}/pods{DRY}", pod)
+    assert (rehearsed.status, rehearsed.body["spec"]["serviceAccountName"]) == (201, "default")
+    assert (await live.ask("GET", f"{NS}/pods")).body["items"] == []

@@ -146,3 +146,37 @@ async def test_a_refusal_reads_as_in_kubernetes(kubectl: Kubectl) -> None:
         'Error from server (Forbidden): deployments.apps "web" is forbidden: User "system:serviceaccount:backstop:investigator" '
         'cannot delete resource "deployments" in API group "apps" in the namespace "test"'
     )
+
+
+POLICY = """
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicy
+metadata: {name: no-zero}
+spec:
+  paramKind: {apiVersion: v1, kind: ConfigMap}
+  matchConstraints:
+    resourceRules:
+    - {apiGroups: [apps], apiVersions: [v1], operations: [CREATE, UPDATE], resources: [deployments, deployments/scale], scope: "*"}
+  validations: [{expression: "has(object.spec.replicas) && object.spec.replicas > 0", message: "K-REPLICAS: never zero"}]
+---
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicyBinding
+metadata: {name: no-zero}
+spec: {policyName: no-zero, validationActions: [Deny]}
+"""
+
+
+async def test_admission_policies_are_applied_listed_and_enforced(kubectl: Kubectl) -> None:
+    first = await kubectl("apply -f -", POLICY)
+    assert first.out.splitlines() == [
+        "validatingadmissionpolicy.admissionregistration.k8s.io/no-zero created",
+        "validatingadmissionpolicybinding.admissionregistration.k8s.io/no-zero created",
+    ]
+    assert (await kubectl("apply -f -", POLICY)).out.count("unchanged") == 2
+    listed = await kubectl("get validatingadmissionpolicies,validatingadmissionpolicybindings")
+    assert re.search(r"no-zero +1 +v1/ConfigMap", listed.out)
+    assert re.search(r"no-zero +no-zero +<unset>", listed.out)
+    assert (await kubectl("apply -f -", MANIFEST)).code == 0
+    refused = await kubectl("scale deployment web --replicas=0")
+    assert refused.code == 1
+    assert "ValidatingAdmissionPolicy 'no-zero' with binding 'no-zero' denied request: K-REPLICAS: never zero" in refused.err

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING
 
-from backstop.sandbox import quota, webhooks
+from backstop.sandbox import admission_policies, quota, webhooks
 from backstop.sandbox.admission_request import AdmissionRequest
 from backstop.sandbox.resources import NAMESPACES, PODS, SERVICEACCOUNTS, SERVICES, Resource
 from backstop.sandbox.status import Cause, bad_value, forbidden, invalid, not_found
@@ -107,7 +107,8 @@ def _tolerations(spec: Object) -> None:
 
 
 def validate(registry: Registry, request: AdmissionRequest) -> None:
-    """Asks the webhooks about a write that is valid. Raises what refuses it."""
+    """Asks the policies and webhooks about a write that is valid. Raises what refuses it."""
+    admission_policies.check(registry, request)
     webhooks.check(registry, request)
 
 

@@ -13,6 +13,8 @@ from typing import Any
 
 from backstop.sandbox.resources import Resource
 
+DENIED_CODES = {"Forbidden": 403, "Unauthorized": 401, "RequestEntityTooLarge": 413, "Invalid": 422}
+"""What an admission policy's reason means for the HTTP status."""
 CONFLICT = "the object has been modified; please apply your changes to the latest version and try again"
 
 
@@ -115,6 +117,15 @@ def forbidden(resource: Resource, name: str, why: str) -> StatusError:
     """Refused by admission: authorisation has its own sentence, see `access`."""
     message = f'{resource.qualified} "{name}" is forbidden: {why}' if name else f"{resource.qualified} is forbidden: {why}"
     return StatusError(403, "Forbidden", message, _details(name, resource.group, resource.plural))
+
+
+def denied(resource: Resource, name: str, why: str, reason: str) -> StatusError:
+    """Refused by an admission policy, which may choose the `reason`; "" is Invalid."""
+    refusal = forbidden(resource, name, why)
+    refusal.reason = reason or "Invalid"
+    refusal.code = DENIED_CODES.get(refusal.reason, 422)
+    refusal.details = {**(refusal.details or {}), "causes": [{"message": why}]}
+    return refusal
 
 
 def invalid(kind: str, group: str, name: str, causes: list[Cause]) -> StatusError:

@@ -228,6 +228,24 @@ def _disruption_budget(obj: Object, now: datetime) -> list[Any]:
     return [_name(obj), *bounds, status.get("disruptionsAllowed", 0), _age(obj, now)]
 
 
+def _admission_policy(obj: Object, now: datetime) -> list[Any]:
+    spec, _ = _parts(obj)
+    kind = spec.get("paramKind")
+    said = f"{kind.get('apiVersion')}/{kind.get('kind')}" if kind else "<unset>"
+    return [_name(obj), len(spec.get("validations") or ()), said, _age(obj, now)]
+
+
+def _admission_binding(obj: Object, now: datetime) -> list[Any]:
+    spec, _ = _parts(obj)
+    ref = spec.get("paramRef") or {}
+    said = "/".join(part for part in (ref.get("namespace"), ref.get("name")) if part)
+    return [_name(obj), spec.get("policyName", ""), said or "<unset>", _age(obj, now)]
+
+
+def _webhooks(obj: Object, now: datetime) -> list[Any]:
+    return [_name(obj), len(obj.get("webhooks") or ()), _age(obj, now)]
+
+
 def _autoscaler(obj: Object, now: datetime) -> list[Any]:
     spec, status = _parts(obj)
     ref = spec.get("scaleTargetRef") or {}
@@ -264,6 +282,7 @@ _OTHER: tuple[list[Column], Row] = (_CREATED, _created)
 _WORKLOAD = ("Containers", "Images", "Selector")
 _BINDINGS = _columns("Role", "Age", wide=("Users", "Groups", "ServiceAccounts"))
 _RBAC = "rbac.authorization.k8s.io"
+_ADMISSION = "admissionregistration.k8s.io"
 PRINTERS: Mapping[str, tuple[list[Column], Row]] = {
     "pods": (
         _columns("Ready", "Status", "Restarts", "Age", wide=("IP", "Node", "Nominated Node", "Readiness Gates")),
@@ -313,5 +332,8 @@ PRINTERS: Mapping[str, tuple[list[Column], Row]] = {
         _columns("Reference", "Targets", "MinPods", "MaxPods:integer", "Replicas:integer", "Age"),
         _autoscaler,
     ),
+    f"validatingadmissionpolicies.{_ADMISSION}": (_columns("Validations:integer", "ParamKind", "Age"), _admission_policy),
+    f"validatingadmissionpolicybindings.{_ADMISSION}": (_columns("PolicyName", "ParamRef", "Age"), _admission_binding),
+    f"validatingwebhookconfigurations.{_ADMISSION}": (_columns("Webhooks:integer", "Age"), _webhooks),
     "leases.coordination.k8s.io": (_columns("Holder", "Age"), _lease),
 }

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+from backstop.sandbox import validation_admission
 from backstop.sandbox.listing import NAMED_OPERATORS, Selector
 from backstop.sandbox.resources import PODS, Resource
 from backstop.sandbox.status import Cause, bad_value, duplicate, forbidden_field, not_supported, required
@@ -242,6 +243,7 @@ def _budget(obj: Object) -> list[Cause]:
     return causes
 
 
+ADMISSION = "admissionregistration.k8s.io"
 RBAC = "rbac.authorization.k8s.io"
 CHECKS: dict[str, Check] = {
     "pods": _pod,
@@ -257,6 +259,9 @@ CHECKS: dict[str, Check] = {
     f"rolebindings.{RBAC}": _binding,
     f"clusterrolebindings.{RBAC}": _binding,
     "poddisruptionbudgets.policy": _budget,
+    f"validatingadmissionpolicies.{ADMISSION}": lambda obj: [*validation_admission.policy(obj)],
+    f"validatingadmissionpolicybindings.{ADMISSION}": lambda obj: [*validation_admission.binding(obj)],
+    f"validatingwebhookconfigurations.{ADMISSION}": lambda obj: [*validation_admission.webhooks(obj)],
 }
 FROZEN_FIELDS: dict[str, tuple[str, ...]] = {
     "deployments.apps": ("spec.selector",),

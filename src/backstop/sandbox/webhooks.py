@@ -9,7 +9,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from backstop.sandbox.admission_policies import conditions_hold, inputs_of
 from backstop.sandbox.admission_request import ADMISSION, AdmissionRequest, rule_matches, selected
+from backstop.sandbox.expressions import ExpressionFailed, Scope
 from backstop.sandbox.resources import ENDPOINTSLICES, SERVICES, VALIDATINGWEBHOOKCONFIGURATIONS
 from backstop.sandbox.status import StatusError, bad_request, internal
 from backstop.sandbox.store import Object
@@ -35,7 +37,15 @@ def check(registry: Registry, request: AdmissionRequest) -> None:
 
 
 def _is_asked(registry: Registry, webhook: Object, request: AdmissionRequest) -> bool:
-    return any(rule_matches(rule, request) for rule in webhook.get("rules") or ()) and selected(registry, webhook, request)
+    if not any(rule_matches(rule, request) for rule in webhook.get("rules") or ()) or not selected(registry, webhook, request):
+        return False
+    conditions = webhook.get("matchConditions")
+    if not conditions:
+        return True
+    try:
+        return conditions_hold(conditions, inputs_of(registry, request), Scope())
+    except ExpressionFailed:
+        return True  # its failure policy decides, as when it is called in vain
 
 
 def _call(registry: Registry, webhook: Object, request: AdmissionRequest) -> None:
