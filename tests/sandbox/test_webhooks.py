@@ -88,13 +88,27 @@ async def test_a_webhook_for_everything_can_still_be_removed(live: LiveApi) -> N
     assert await refused(live) == ""
 
 
-async def test_one_with_side_effects_is_not_called_in_a_dry_run(live: LiveApi) -> None:
-    live.registry.create(*_stored(webhook(sideEffects="Some", failurePolicy="Ignore")))
-    answer = await live.ask("POST", f"{CONFIGMAPS}?dryRun=All", configmap("new"))
-    assert (answer.status, answer.body["message"]) == (400, 'admission webhook "check.example.com" does not support dry run')
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"sideEffects": "Some"}, "webhooks[0].sideEffects"),
+        ({"name": "check"}, "webhooks[0].name"),
+        ({"admissionReviewVersions": []}, "webhooks[0].admissionReviewVersions"),
+        ({"clientConfig": {}}, "webhooks[0].clientConfig"),
+        ({"timeoutSeconds": 31}, "webhooks[0].timeoutSeconds"),
+        ({"failurePolicy": "Perhaps"}, "webhooks[0].failurePolicy"),
+        ({"matchConditions": [{"name": "c", "expression": "nobody"}]}, "webhooks[0].matchConditions[0].expression"),
+    ],
+)
+async def test_one_that_cannot_be_as_it_is_written_is_refused(live: LiveApi, changes: dict[str, Any], field: str) -> None:
+    answer = await live.ask("POST", HOOKS, webhook(**changes))
+    assert (answer.status, [cause["field"] for cause in answer.body["details"]["causes"]]) == (422, [field])
 
 
-def _stored(hook: dict[str, Any]) -> tuple[Any, str, dict[str, Any]]:
-    from backstop.sandbox.resources import VALIDATINGWEBHOOKCONFIGURATIONS
-
-    return VALIDATINGWEBHOOKCONFIGURATIONS, "", hook
+@pytest.mark.parametrize(
+    ("expression", "asked"), [("request.name == 'new'", True), ("request.name == 'old'", False), ("object.nothing == 1", True)]
+)
+async def test_its_match_conditions_decide_and_one_that_errs_fails_closed(live: LiveApi, expression: str, *, asked: bool) -> None:
+    conditions = [{"name": "c", "expression": expression}]
+    assert (await live.ask("POST", HOOKS, webhook(matchConditions=conditions))).status == 201
+    assert bool(await refused(live)) == asked

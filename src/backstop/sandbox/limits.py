@@ -39,10 +39,14 @@ LIMITS: tuple[Limit, ...] = (
     Limit("api", "No metrics API, so `kubectl top` fails; no Jobs, CronJobs, Ingresses, NetworkPolicies or volume claims."),
     Limit("api", "The audit log is level Metadata with one stage, ResponseComplete; what the control loops write is not in it."),
     Limit("admission", "A validating webhook is never reached: failurePolicy decides. Mutating webhooks are not served."),
+    Limit("admission", "LimitRanges, PriorityClasses and HPAs have no effect; MutatingAdmissionPolicies are not served."),
     Limit(
         "admission",
-        "ValidatingAdmissionPolicies are stored and not enforced; LimitRanges, PriorityClasses and HPAs have no effect.",
+        "Policies are CEL without the Kubernetes library (quantity, url, ip, sets, regex, authorizer) and without a cost budget: what "
+        "needs them is refused when it is written.",
     ),
+    Limit("admission", "Policies see no managedFields and times as text; no type checking is reported in their status."),
+    Limit("admission", "Reviews of access, and what the scheduler binds, are not shown to policies or webhooks."),
     Limit("admission", "Quotas count objects and the cpu and memory of containers; scopes and storage are ignored."),
     Limit("controllers", "No StatefulSet, DaemonSet or HPA controller: such objects are stored and nothing happens."),
     Limit("controllers", "Services get EndpointSlices only, so `kubectl get endpoints` is empty."),

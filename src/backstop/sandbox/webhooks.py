@@ -13,14 +13,13 @@ from backstop.sandbox.admission_policies import conditions_hold, inputs_of
 from backstop.sandbox.admission_request import ADMISSION, AdmissionRequest, rule_matches, selected
 from backstop.sandbox.expressions import ExpressionFailed, Scope
 from backstop.sandbox.resources import ENDPOINTSLICES, SERVICES, VALIDATINGWEBHOOKCONFIGURATIONS
-from backstop.sandbox.status import StatusError, bad_request, internal
+from backstop.sandbox.status import StatusError, internal
 from backstop.sandbox.store import Object
 
 if TYPE_CHECKING:
     from backstop.sandbox.registry import Registry
 
 SERVICE_NAME = "kubernetes.io/service-name"
-WITHOUT_SIDE_EFFECTS = frozenset(("None", "NoneOnDryRun"))
 
 
 def check(registry: Registry, request: AdmissionRequest) -> None:
@@ -33,7 +32,7 @@ def check(registry: Registry, request: AdmissionRequest) -> None:
     for configuration in registry.store.every(VALIDATINGWEBHOOKCONFIGURATIONS):
         for webhook in configuration.get("webhooks") or ():
             if _is_asked(registry, webhook, request):
-                _call(registry, webhook, request)
+                _call(registry, webhook)
 
 
 def _is_asked(registry: Registry, webhook: Object, request: AdmissionRequest) -> bool:
@@ -48,13 +47,10 @@ def _is_asked(registry: Registry, webhook: Object, request: AdmissionRequest) ->
         return True  # its failure policy decides, as when it is called in vain
 
 
-def _call(registry: Registry, webhook: Object, request: AdmissionRequest) -> None:
-    name = webhook["name"]
-    if request.dry_run and webhook.get("sideEffects") not in WITHOUT_SIDE_EFFECTS:
-        raise bad_request(f"admission webhook {_quoted(name)} does not support dry run")
+def _call(registry: Registry, webhook: Object) -> None:
     if webhook.get("failurePolicy") == "Ignore":
         return
-    raise _failed(name, *_reach(registry, webhook.get("clientConfig") or {}), webhook.get("timeoutSeconds", 10))
+    raise _failed(webhook["name"], *_reach(registry, webhook.get("clientConfig") or {}), webhook.get("timeoutSeconds", 10))
 
 
 def _failed(name: str, url: str, why: str, seconds: int) -> StatusError:
