@@ -42,7 +42,7 @@ LIMITS: tuple[Limit, ...] = (
     Limit("admission", "LimitRanges, PriorityClasses and HPAs have no effect; MutatingAdmissionPolicies are not served."),
     Limit(
         "admission",
-        "Policies are CEL without the Kubernetes library (quantity, url, ip, sets, regex, authorizer) and without a cost budget: what "
+        "Policies are CEL without the library of Kubernetes (quantity, url, ip, sets, regex, authorizer) or a cost budget: what "
         "needs them is refused when it is written.",
     ),
     Limit("admission", "Policies see no managedFields and times as text; no type checking is reported in their status."),
