@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from backstop.sandbox.lifecycle import PodGarbageCollector
 from tests.sandbox.live_api import CONFIGMAPS, JSON_PATCH, NS, LiveApi, configmap
 
 
@@ -112,3 +113,11 @@ async def test_a_running_pod_gets_its_grace_period_and_a_pending_one_goes_at_onc
     assert [(pod["metadata"]["name"], pod["metadata"]["deletionGracePeriodSeconds"]) for pod in left] == [("placed", 7)]
     await live.ask("DELETE", f"{NS}/pods/placed", {"gracePeriodSeconds": 0})
     assert (await live.ask("GET", f"{NS}/pods")).body["items"] == []
+
+
+async def test_a_pod_of_a_node_that_does_not_exist_goes_at_once(live: LiveApi) -> None:
+    PodGarbageCollector(live.registry)
+    pod = {"metadata": {"name": "lost"}, "spec": {"nodeName": "nowhere", "containers": [{"name": "c", "image": "demo/web:1.0"}]}}
+    assert (await live.ask("POST", f"{NS}/pods", pod)).status == 201
+    assert (await live.ask("DELETE", f"{NS}/pods/lost")).status == 200
+    assert (await live.ask("GET", f"{NS}/pods/lost")).status == 404

@@ -19,7 +19,8 @@ class Caller:
 
 
 CONTROL_PLANE: Final = Caller(User("system:apiserver", groups=(MASTERS,)))
-"""Whoever needs no name of its own: bootstrap, and what the API server does on its own account."""
+"""What the cluster cannot do without: bootstrap, kubelet, garbage collection, namespaces, statuses of quotas and budgets, events.
+Policies and webhooks are not asked about it, so that no refusal can bring the cluster itself down."""
 
 
 def controller(name: str) -> Caller:

@@ -32,8 +32,8 @@ from backstop.sandbox.controllers.work import WorkQueue
 from backstop.sandbox.discovery import Documents
 from backstop.sandbox.gc import GarbageCollector
 from backstop.sandbox.http_ports import Ports
-from backstop.sandbox.kubelet import NODE, Kubelet
-from backstop.sandbox.lifecycle import NamespaceLifecycle
+from backstop.sandbox.kubelet import Kubelet
+from backstop.sandbox.lifecycle import NamespaceLifecycle, PodGarbageCollector
 from backstop.sandbox.rbac import Authorizer
 from backstop.sandbox.registry import Registry
 from backstop.sandbox.resources import Resource
@@ -93,12 +93,12 @@ class EmbeddedCluster:
         ca_pem = certificates.ca.read_bytes()
         self._runtime.start()
         self._router = ServiceRouter(self.registry, self._address)
-        node = self.registry.acting(component(f"system:node:{NODE}", "system:nodes"))
-        self._kubelet = Kubelet(node, self._runtime, self.clock, self._router.proxy_url, self._errors)
-        GarbageCollector(self.registry.acting(controller("generic-garbage-collector")))
-        QuotaStatus(self.registry.acting(controller("resourcequota-controller")))
-        DisruptionBudgets(self.registry.acting(controller("disruption-controller")))
-        NamespaceLifecycle(self.registry.acting(controller("namespace-controller")), ca_pem.decode())
+        self._kubelet = Kubelet(self.registry, self._runtime, self.clock, self._router.proxy_url, self._errors)
+        GarbageCollector(self.registry)
+        PodGarbageCollector(self.registry)
+        QuotaStatus(self.registry)
+        DisruptionBudgets(self.registry)
+        NamespaceLifecycle(self.registry, ca_pem.decode())
         self._control()
         authenticator = Authenticator(Signer(self.clock.now), partial(self.registry.store.get, resources.SERVICEACCOUNTS))
         authorizer = Authorizer(self.registry)
@@ -150,11 +150,10 @@ class EmbeddedCluster:
         """Starts the control loops, and tells them of every change."""
         registry = self.registry
         acting = [registry.acting(controller(f"{name}-controller")) for name in ("deployment", "replicaset", "endpointslice")]
-        deployments = DeploymentController(acting[0], Recorder(acting[0], "deployment-controller"))
-        replicasets = ReplicaSetController(acting[1], Recorder(acting[1], "replicaset-controller"))
+        deployments = DeploymentController(acting[0], Recorder(registry, "deployment-controller"))
+        replicasets = ReplicaSetController(acting[1], Recorder(registry, "replicaset-controller"))
         slices = EndpointSliceController(acting[2])
-        scheduling = registry.acting(component("system:kube-scheduler"))
-        scheduler = Scheduler(scheduling, Recorder(scheduling, "default-scheduler"))
+        scheduler = Scheduler(registry.acting(component("system:kube-scheduler")), Recorder(registry, "default-scheduler"))
         loops = [
             (WorkQueue(name, loop.reconcile, self._errors), loop.watch)
             for name, loop in (

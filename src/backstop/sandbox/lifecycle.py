@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from backstop.sandbox.gc import STORED
 from backstop.sandbox.registry import Registry
-from backstop.sandbox.resources import CONFIGMAPS, NAMESPACES, SERVICEACCOUNTS, Resource
+from backstop.sandbox.resources import CONFIGMAPS, NAMESPACES, NODES, PODS, SERVICEACCOUNTS, Resource
 from backstop.sandbox.status import StatusError
 from backstop.sandbox.store import Object
 
@@ -72,3 +72,18 @@ class NamespaceLifecycle:
 
         if self._registry.store.get(NAMESPACES, "", name) is not None:
             self._registry.mutate(NAMESPACES, "", name, release)
+
+
+class PodGarbageCollector:
+    """Ends the deletion of pods of a node that does not exist: there is no kubelet that could."""
+
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
+        self.stop = registry.subscribe(self._on_change)
+
+    def _on_change(self, change: str, resource: Resource, obj: Object, _old: Object | None) -> None:
+        if resource is not PODS or change == "DELETED" or "deletionTimestamp" not in obj["metadata"]:
+            return
+        meta, node = obj["metadata"], obj["spec"].get("nodeName")
+        if node and self._registry.store.get(NODES, "", node) is None:
+            self._registry.delete(PODS, meta["namespace"], meta["name"], grace_seconds=0, preconditions={"uid": meta["uid"]})

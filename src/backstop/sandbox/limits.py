@@ -46,7 +46,11 @@ LIMITS: tuple[Limit, ...] = (
         "needs them is refused when it is written.",
     ),
     Limit("admission", "Policies see no managedFields and times as text; no type checking is reported in their status."),
-    Limit("admission", "Reviews of access, and what the scheduler binds, are not shown to policies or webhooks."),
+    Limit(
+        "admission",
+        "Policies and webhooks are not asked about reviews of access, nor about writes of the kubelet, garbage collection, "
+        "statuses of quotas and budgets, bindings by the scheduler, and events.",
+    ),
     Limit("admission", "Quotas count objects and the cpu and memory of containers; scopes and storage are ignored."),
     Limit("controllers", "No StatefulSet, DaemonSet or HPA controller: such objects are stored and nothing happens."),
     Limit("controllers", "Services get EndpointSlices only, so `kubectl get endpoints` is empty."),
