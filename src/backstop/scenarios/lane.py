@@ -9,7 +9,9 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, Literal
 
+from backstop.policy import load_policy
 from backstop.records import Alert
+from backstop.scenarios.installation import install_policy
 from backstop.scenarios.kube import Kube
 from backstop.scenarios.process import Child, ChildGone
 
@@ -60,6 +62,7 @@ class Lane:
         self._cluster = await sandbox.read(START_SECONDS)
         self.audit_log = Path(self._cluster["audit_log"])
         self.admin = Path(self._cluster["kubeconfigs"]["admin"])
+        await install_policy(self.admin, load_policy("default"))
         self.kube = Kube(self.admin)
         await self.kube.__aenter__()
         await self._start_proxy(state)
