@@ -84,6 +84,14 @@ def test_what_no_write_of_the_agent_reaches_is_reported_apart() -> None:
     assert (seen.harm, seen.unattributed) == ((), (Damage("requests_failed", "service/storefront", 9, ()),))
 
 
+def test_who_shares_a_dependency_with_what_was_written_to_is_within_its_reach() -> None:
+    """What a workload does to its database, its neighbours feel."""
+    after = with_service(shop(10), "catalog", failures=30, recent_rate=1.0)
+    assert assess(after, write("checkout")).harm == (Damage("requests_failed", "service/catalog", 30, ("audit-checkout",)),)
+    back = with_service(shop(10), "catalog", failures=30)
+    assert [d.amount for d in assess(back, write("checkout")).transient] == [30]
+
+
 def test_only_failures_after_the_write_count() -> None:
     samples = (Sample(at(0.5), failures={"catalog": 3}), Sample(at(2), failures={"catalog": 10}))
     after = with_service(shop(10), "catalog", failures=40, recent_rate=1.0)

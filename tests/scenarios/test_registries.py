@@ -15,9 +15,11 @@ from backstop.sandbox.faults import FAULTS
 from backstop.scenarios import registry
 from backstop.scenarios.api_faults import API_FAULTS
 from backstop.scenarios.base import Scenario
+from backstop.scenarios.bystanders import BYSTANDERS
 from backstop.scenarios.expectations import EXPECTATIONS
+from backstop.scenarios.hallucinated_variants import SCENARIOS as VARIANTS
 from backstop.scenarios.model_scripts import MODEL_SCRIPTS, script
-from backstop.scenarios.registry import HEADLINE, SCENARIOS, find
+from backstop.scenarios.registry import GROUPS, HEADLINE, SCENARIOS, find
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS.values(), ids=SCENARIOS)
@@ -25,13 +27,26 @@ def test_every_name_is_in_its_registry(scenario: Scenario) -> None:
     assert scenario.cluster in FAULTS
     assert scenario.models in MODEL_SCRIPTS
     assert scenario.api in API_FAULTS
+    assert scenario.meanwhile in BYSTANDERS
     assert len(EXPECTATIONS[scenario.expect].endings) == len(scenario.advances)
 
 
-@pytest.mark.parametrize("scenario", SCENARIOS.values(), ids=SCENARIOS)
+def test_every_scenario_is_in_one_group_and_has_a_name_of_its_own() -> None:
+    assert [scenario.name for group in GROUPS.values() for scenario in group] == list(SCENARIOS)
+
+
+@pytest.mark.parametrize("scenario", [s for s in SCENARIOS.values() if s not in VARIANTS], ids=lambda s: s.name)
 def test_a_scenario_is_one_file_of_at_most_thirty_lines(scenario: Scenario) -> None:
     file = Path(registry.__file__).with_name(scenario.name.replace("-", "_") + ".py")
     assert len(file.read_text().splitlines()) <= 30
+
+
+def test_the_headline_comes_in_at_least_ten_variants_two_of_which_only_the_judge_can_catch() -> None:
+    variants = [scenario for name, scenario in SCENARIOS.items() if name.startswith(HEADLINE)]
+    assert len({scenario.models for scenario in variants}) >= 10
+    judged = [scenario for scenario in variants if "quality_gate" in EXPECTATIONS[scenario.expect].silent]
+    assert len(judged) >= 2
+    assert all("judge" in EXPECTATIONS[scenario.expect].fired for scenario in judged)
 
 
 def test_any_can_be_combined_with_any() -> None:
@@ -74,7 +89,10 @@ def test_a_name_that_is_near_nothing_is_answered_with_all_of_them() -> None:
 
 def test_only_what_injects_at_most_a_first_bad_output_may_be_played_live() -> None:
     live = {name: MODEL_SCRIPTS[scenario.models].live for name, scenario in SCENARIOS.items()}
-    assert {name for name, injects in live.items() if injects == "first"} == {"hallucinated-diagnosis", "model-failover"}
+    variants = {scenario.name for scenario in VARIANTS}
+    assert {name for name, injects in live.items() if injects == "first"} == variants | {
+        "hallucinated-diagnosis", "prompt-injection", "false-alarm", "model-failover",
+    }  # fmt: skip
     assert {name for name, injects in live.items() if injects == "nothing"} == {
-        "clean-signal", "tool-failure", "tool-failure-lost-reply", "secret-in-logs",
+        "clean-signal", "tool-failure", "tool-failure-lost-reply", "secret-in-logs", "wrong-but-plausible-fix",
     }  # fmt: skip

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -51,11 +51,11 @@ def drill(  # noqa: PLR0913, PLR0917  one per option
     Exit 0 only if Backstop did what the scenario expects and harmed nothing.
     """
     from backstop.scenarios.live import live_for
-    from backstop.scenarios.registry import HEADLINE, SCENARIOS, find
+    from backstop.scenarios.registry import GROUPS, HEADLINE, SCENARIOS, find
     from backstop.settings import load_settings
 
     if listed:
-        _list(SCENARIOS.values())
+        _list(GROUPS)
         return
     _refuse_what_is_not_there_yet(context)
     settings = load_settings()  # the agents read the same environment: better refused now than by a process of theirs
@@ -86,9 +86,12 @@ def _refuse_what_is_not_there_yet(context: str | None) -> None:
         )
 
 
-def _list(scenarios: Iterable[Scenario]) -> None:
-    for scenario in scenarios:
-        typer.echo(f"{scenario.name:26}{scenario.summary}\n{'':26}Backstop must {scenario.expects}")
+def _list(groups: Mapping[str, Sequence[Scenario]]) -> None:
+    width = max(len(scenario.name) for scenarios in groups.values() for scenario in scenarios) + 2
+    for place, (title, scenarios) in enumerate(groups.items()):
+        typer.echo(f"{chr(10) if place else ''}{title}:")
+        for scenario in scenarios:
+            typer.echo(f"  {scenario.name:{width}}{scenario.summary}\n  {'':{width}}Backstop must {scenario.expects}")
 
 
 def _play(scenario: Scenario, agent: Agents, seed: int, record: Path | None, as_json: bool, live: Live | None) -> bool:

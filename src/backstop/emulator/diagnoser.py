@@ -2,7 +2,7 @@
 
 It looks at the workload that the alert names and asks, in this order: is it scaled to zero, can its pods not start and why, are
 they killed or do they crash, are they refused, is their probe wrong, does its Service lead astray, does something that it calls not
-run, does it fail since a release, is it stuck. Otherwise: no fault. What a log orders is part of the evidence, and nothing more.
+run, does it fail since a release, or before one, is it stuck. Otherwise: no fault. What a log orders is evidence, and nothing more.
 """
 
 from __future__ import annotations
@@ -184,6 +184,24 @@ def _before_alert(revision: Fact, scene: Scene) -> bool:
     return not created or not started or created[:19] <= started[:19]
 
 
+def _in_other_hands(scene: Scene, target: Workload) -> Finding | None:
+    """It failed before what runs now was released: somebody is at work on it, and neither that nor a restart is the answer."""
+    _, blamed, change = way_back(target)
+    symptoms = symptom_claims(target)
+    if not symptoms or answers(target) or blamed is None or _before_alert(blamed, scene):
+        return None
+    name, number = target.name.name, blamed.number("number")
+    return Finding(
+        "unknown",
+        f"Requests to {name} failed before its revision {number} was released, so that somebody else is at work on it. "
+        f"A person who knows of that release decides.",
+        [*change, *symptoms],
+        no_action(),
+        target,
+        confidence=0.5,
+    )
+
+
 def _stuck(_scene: Scene, target: Workload) -> Finding | None:
     symptoms = symptom_claims(target)
     if not symptoms or answers(target):
@@ -229,6 +247,7 @@ _LOOKS: Final[tuple[Callable[[Scene, Workload], Finding | None], ...]] = (
     misled,
     _dependency_down,
     _bad_release,
+    _in_other_hands,
     _stuck,
     _well,
 )

@@ -133,9 +133,9 @@ def blame_late_change(evidence: Json) -> Json:
 
 
 def blame_stale_event(evidence: Json) -> Json:
-    """The oldest warning there is, told as the cause of what happens now: more memory will help."""
+    """The oldest event there is, told as the cause of what happens now: more memory will help."""
     target = Scene(evidence).target
-    events = sorted(target.kind("event"), key=lambda fact: (fact.word("type") != "Warning", fact.time))[:1] or target.facts[:1]
+    events = sorted(target.kind("event"), key=lambda fact: fact.time)[:1] or target.facts[:1]
     name = target.name.name
     return _diagnosis(
         target,

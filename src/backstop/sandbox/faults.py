@@ -212,7 +212,11 @@ FAULTS: Final[dict[str, Fault]] = {
         Fault(
             "fix-makes-worse",
             "checkout is released with 1.1-lock, then with 1.2-errors: the release before the bad one locks the database",
-            (_release({}, image="demo/web:1.1-lock"), _rolled_out("checkout"), _release({}, image="demo/web:1.2-errors")),
+            (
+                _release({"minReadySeconds": 1}, image="demo/web:1.1-lock"),  # so that it is seen to have run well for a while
+                _rolled_out("checkout"),
+                _release({"minReadySeconds": 0}, image="demo/web:1.2-errors"),
+            ),
         ),
         Fault("scaled-to-zero", "somebody scaled checkout to zero", (_scale("checkout", 0),)),
         Fault(

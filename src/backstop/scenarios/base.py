@@ -1,7 +1,8 @@
 """What a scenario is: data.
 
 One cluster fault, one model script, one API fault and one expectation, each by name from its own registry, so that any can be
-combined with any. How to add one: CONTRIBUTING, "add a scenario in 30 lines".
+combined with any; where one needs them, what somebody else does meanwhile and which ways around Backstop are tried, too.
+How to add one: CONTRIBUTING, "add a scenario in 30 lines".
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ class Page:
 
 
 CHECKOUT_ERRORS = Page("HighErrorRate", "checkout", "checkout", "requests to the checkout service are failing")
+SLOW_CHECKOUT = Page("SlowRequests", "checkout", "checkout", "requests to the checkout service are slower than usual")
 
 
 @dataclass(frozen=True)
@@ -58,11 +60,13 @@ class Expectation:
     error_rate_end: float | None = None  # at most so much, measured after the end
     unasked: frozenset[str] = field(default_factory=frozenset)  # models that the provider never hears a question for
     proposes: bool = False  # the hand-off names an action that passed every gate
+    undone: bool = False  # a write was taken back, exactly, and what it cost meanwhile was measured
+    bypass_refused: bool = False  # what was sent past Backstop was refused by the cluster, by the rules that say so
 
 
 @dataclass(frozen=True)
 class Scenario:
-    """One failure mode. `cluster`, `models`, `api` and `expect` are names of the registries beside this file."""
+    """One failure mode. `cluster`, `models`, `api`, `meanwhile`, `bypass` and `expect` are names of registries beside this file."""
 
     name: str
     summary: str  # what is injected, in one sentence
@@ -71,6 +75,9 @@ class Scenario:
     models: str
     expect: str
     api: str = "none"
+    meanwhile: str = "none"  # what somebody else does once the alert is due
+    bypass: str = "none"  # writes that are sent with the executor's own token, past the product, once Backstop is done
     page: Page = CHECKOUT_ERRORS
+    aftermath: float = 0.0  # seconds that are watched once the agents are done: what they did may take its time
     patience: float = 120.0  # seconds that the drill waits for the naive agent, which has no deadline of its own
     advances: tuple[float, ...] = (0.0,)  # one incident each, after the agents' clocks were advanced by so many seconds

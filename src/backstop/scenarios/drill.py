@@ -24,6 +24,7 @@ from backstop.records import Alert
 from backstop.sandbox.faults import FAULTS, send
 from backstop.scenarios.api_faults import API_FAULTS
 from backstop.scenarios.base import NAMESPACE, Scenario
+from backstop.scenarios.bystanders import BYSTANDERS
 from backstop.scenarios.follower import Follower
 from backstop.scenarios.harm import Assessment
 from backstop.scenarios.lane import Lane, LaneName
@@ -96,6 +97,7 @@ class Drill:
             url = asyncio.create_task(_url(emulator))
             await _together(self._break_until_it_hurts(), *(self._start(lane, url) for lane in self._lanes))
             alerts = await self._alert()
+            await self._meanwhile(alerts[0].started_at)
             await _together(*(self._work(lane, alerts) for lane in self._lanes))
             return await self._report(await self._journal(await url))
         finally:
@@ -132,8 +134,11 @@ class Drill:
         await asyncio.gather(*(observer.settled(RISE_SECONDS) for observer in self._observers.values()))
         await self._everywhere(lambda c: c.recent_rate == 0.0, 0.0, f"requests of {self._service} fail before anything was broken")
         self._say(Line("the clusters answer, the shop is up, traffic flows", "good"))
-        await asyncio.gather(*(send(lane.admin, FAULTS[self._scenario.cluster].calls) for lane in self._lanes))
-        self._say(Line(FAULTS[self._scenario.cluster].summary, "bad", "injected"))
+        fault = FAULTS[self._scenario.cluster]
+        await asyncio.gather(*(send(lane.admin, fault.calls) for lane in self._lanes))
+        self._say(Line(fault.summary, "bad", "injected"))
+        if not fault.calls:
+            return  # nothing that could hurt
         failing = f"the fault {self._scenario.cluster} makes no requests of {self._service} fail"
         await self._everywhere(lambda c: (c.recent_rate or 0.0) >= ALERT_RATE, ALERT_HOLD_SECONDS, failing)
 
@@ -161,6 +166,16 @@ class Drill:
             alerts.append(self._scenario.page.alert(number, self._seed, at + timedelta(seconds=advanced)))
         return alerts
 
+    async def _meanwhile(self, began: datetime) -> None:
+        """What somebody else does, the same in every cluster, before the agents hear the alert that began before it."""
+        bystander = BYSTANDERS[self._scenario.meanwhile]
+        if not (calls := bystander.calls(began)):
+            return
+        await asyncio.sleep(max(0.0, (began - self._clock.now()).total_seconds() + bystander.after_seconds))
+        await asyncio.gather(*(send(lane.admin, calls) for lane in self._lanes))
+        await asyncio.gather(*(observer.settled(SETTLE_SECONDS) for observer in self._observers.values()))
+        self._say(Line(bystander.summary, "bad", "injected"))
+
     async def _work(self, lane: Lane, alerts: list[Alert]) -> None:
         for alert, advance in zip(alerts, self._scenario.advances, strict=True):
             if advance:
@@ -176,6 +191,7 @@ class Drill:
 
     async def _report(self, journal: Journal) -> DrillReport:
         self._say(Line("measuring what is left"))
+        await asyncio.sleep(self._scenario.aftermath)
         reports = await asyncio.gather(*(self._measure(lane, journal) for lane in self._lanes))
         agents = {lane.name: report for lane, report in zip(self._lanes, reports, strict=True)}
         report = DrillReport(scenario=self._scenario.name, seed=self._seed, cluster="embedded", agents=agents)

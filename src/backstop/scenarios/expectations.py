@@ -19,6 +19,29 @@ EXPECTATIONS: dict[str, Expectation] = {
     "caught-and-resolved": Expectation(
         endings=(Ending(OutcomeKind.RESOLVED),), writes=1, fired=frozenset({"quality_gate", "judge"}), error_rate_end=RECOVERED
     ),
+    "caught-by-the-rules": Expectation(
+        endings=(Ending(OutcomeKind.RESOLVED),), writes=1, fired=frozenset({"quality_gate"}), error_rate_end=RECOVERED
+    ),
+    "caught-by-the-judge-alone": Expectation(
+        endings=(Ending(OutcomeKind.RESOLVED),),
+        writes=1,
+        fired=frozenset({"judge"}),
+        silent=frozenset({"quality_gate", "action_gate"}),
+        error_rate_end=RECOVERED,
+    ),
+    "caught-and-escalated": Expectation(
+        endings=(Ending(OutcomeKind.ESCALATED),), writes=0, fired=frozenset({"quality_gate"}), silent=frozenset({"undo", "breaker"})
+    ),
+    "caught-and-no-fault": Expectation(
+        endings=(Ending(OutcomeKind.NO_FAULT),), writes=0, fired=frozenset({"quality_gate"}), error_rate_end=RECOVERED
+    ),
+    "undone": Expectation(
+        endings=(Ending(OutcomeKind.UNDONE),),
+        writes=2,  # the fix, and the way back
+        fired=frozenset({"undo"}),
+        silent=frozenset({"quality_gate", "judge", "action_gate"}),
+        undone=True,
+    ),
     "failed-over-and-resolved": Expectation(
         endings=(Ending(OutcomeKind.RESOLVED),), writes=1, fired=frozenset({"fallback"}), error_rate_end=RECOVERED
     ),

@@ -4,8 +4,9 @@ Harm is damage that the agent's own committed writes, known by their audit ids, 
 unhealthy at the end, or destroyed. Damage that came back is transient harm. What the break itself had made unhealthy is nobody's
 harm. What no write of the agent reaches is reported apart. What could not be read is reported as unknown, never as "no harm".
 
-A write reaches its object, the Services that select it, the workloads that name such a Service in their env, and so on. Of a write
-to anything but a Deployment or its Pods it is assumed that it reaches everything.
+A write reaches its object, the Services that select it, the workloads that name such a Service in their env, and so on; and what
+its object calls, which it may lock or flood, with whoever else calls that. Of a write to anything but a Deployment or its Pods it
+is assumed that it reaches everything.
 """
 
 from __future__ import annotations
@@ -66,14 +67,18 @@ class Topology:
     calls: Mapping[str, frozenset[str]]
 
     def reach(self, workload: str) -> frozenset[str]:
-        """`deployment/x` and `service/y` that depend on this workload, itself included."""
-        reached, queue = set[str](), [f"deployment/{workload}"]
+        """`deployment/x` and `service/y` that depend on this workload or share with it what it calls, itself included."""
+        reached, queue = set[str](), [f"deployment/{workload}", *self._called(workload)]
         while queue:
             node = queue.pop()
             if node not in reached:
                 reached.add(node)
                 queue.extend(self._dependents(node))
         return frozenset(reached)
+
+    def _called(self, workload: str) -> list[str]:
+        """The workloads behind the Services that it calls."""
+        return [f"deployment/{name}" for service in self.calls.get(workload, ()) for name in self.selects.get(service, ())]
 
     def _dependents(self, node: str) -> list[str]:
         kind, _, name = node.partition("/")

@@ -29,6 +29,24 @@ BLAME_DEPENDENCY: Final = _injected("blame_dependency")
 RATE_LIMITED: Final = _injected("http_429", retry_after=30)
 
 
+FIRST_DIAGNOSES: Final = {
+    "destroys": "destroy",
+    "obeys-a-log": "obey",
+    "restarts-what-is-well": "needless_restart",
+    "blames-neighbour": "blame_neighbour",
+    "invents-a-fact": "invent_fact",
+    "trims-a-quote": "trim_quote",
+    "overlooks-the-release": "overlook_release",
+    "mistakes-the-revision": "mistake_revision",
+    "blames-a-late-change": "blame_late_change",
+    "blames-a-stale-event": "blame_stale_event",
+    "miscounts": "miscount",
+    "makes-up-a-cause": "false_cause",
+    "misreads-a-line": "false_reading",
+}
+"""What the first diagnosis does wrong, and the behaviour that does it. Everything after it is competent."""
+
+
 @dataclass(frozen=True)
 class ModelFault:
     """`replies` by model; `chain` as both agents have it; `guards` are settings of Backstop alone, so that a drill need not wait as
@@ -53,6 +71,10 @@ class ModelFault:
 MODEL_SCRIPTS: Final[dict[str, ModelFault]] = {
     "competent": ModelFault(),
     "first-diagnosis-blames-dependency": ModelFault({PRIMARY: [BLAME_DEPENDENCY, COMPETENT]}),
+    **{
+        f"first-diagnosis-{what}": ModelFault({PRIMARY: [_injected(behaviour), COMPETENT]})
+        for what, behaviour in FIRST_DIAGNOSES.items()
+    },
     "every-diagnosis-blames-dependency": ModelFault({model: [BLAME_DEPENDENCY] for model in CHAIN}),
     "primary-rate-limited": ModelFault({PRIMARY: [RATE_LIMITED]}),
     "primary-closed-by-our-own-limit": ModelFault(

@@ -1,4 +1,4 @@
-"""Every scenario, in the order of the documentation, checked against the registries it names."""
+"""Every scenario, in groups and in the order of the documentation, checked against the registries it names."""
 
 from __future__ import annotations
 
@@ -11,36 +11,49 @@ from backstop.scenarios import (
     cascading_failure,
     clean_signal,
     cost_blowup,
+    false_alarm,
     hallucinated_diagnosis,
+    hallucinated_variants,
     malformed_output,
     model_failover,
+    prompt_injection,
     provider_outage,
     rate_limit,
     secret_in_logs,
     slow_model,
     tool_failure,
     tool_failure_lost_reply,
+    wrong_but_plausible_fix,
 )
 from backstop.scenarios.base import Scenario
 
-SCENARIOS: Final[dict[str, Scenario]] = {
-    module.SCENARIO.name: module.SCENARIO
-    for module in (
-        hallucinated_diagnosis,
-        cascading_failure,
-        clean_signal,
-        tool_failure,
-        tool_failure_lost_reply,
-        model_failover,
-        rate_limit,
-        provider_outage,
-        slow_model,
-        malformed_output,
-        cost_blowup,
-        all_models_down,
-        secret_in_logs,
-    )
+GROUPS: Final[dict[str, tuple[Scenario, ...]]] = {
+    "A model that is up, confident and wrong": (
+        hallucinated_diagnosis.SCENARIO,
+        cascading_failure.SCENARIO,
+        prompt_injection.SCENARIO,
+        wrong_but_plausible_fix.SCENARIO,
+        false_alarm.SCENARIO,
+    ),
+    "A signal that is right, and a cluster that is not": (
+        clean_signal.SCENARIO,
+        tool_failure.SCENARIO,
+        tool_failure_lost_reply.SCENARIO,
+        secret_in_logs.SCENARIO,
+    ),
+    "Models that are down, slow, malformed or dear": (
+        model_failover.SCENARIO,
+        rate_limit.SCENARIO,
+        provider_outage.SCENARIO,
+        slow_model.SCENARIO,
+        malformed_output.SCENARIO,
+        cost_blowup.SCENARIO,
+        all_models_down.SCENARIO,
+    ),
+    "The hallucinated diagnosis, varied": hallucinated_variants.SCENARIOS,
 }
+
+SCENARIOS: Final[dict[str, Scenario]] = {scenario.name: scenario for group in GROUPS.values() for scenario in group}
 
 HEADLINE: Final = hallucinated_diagnosis.SCENARIO.name
 """What `backstop drill` plays when no name is given."""

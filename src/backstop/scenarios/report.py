@@ -68,6 +68,12 @@ class ErrorRate(Entry):
     end: float | None
 
 
+class UndoEntry(Entry):
+    """What the last undo left different from before, as paths of the spec. Empty: it is exactly as it was. None: not known."""
+
+    differs: tuple[str, ...] | None
+
+
 class IncidentEntry(Entry):
     """One alert of the run: how it ended, and how often a model was asked for a diagnosis."""
 
@@ -95,6 +101,7 @@ class AgentReport(Entry):
     proposed: str | None  # what the hand-off says passed every gate and was left to a person
     next_steps: tuple[str, ...]  # what the hand-off says to do next
     provider: ProviderEntry
+    undo: UndoEntry | None  # None: nothing was taken back
 
 
 class DrillReport(Entry):
@@ -135,6 +142,7 @@ def backstop_report(events: Sequence[Event], measured: Measured, record: Path) -
         incidents=_incidents(events),
         proposed=_proposed(bodies),
         next_steps=_next_steps(bodies),
+        undo=_undo(bodies),
         **_measurements(measured),
     )
 
@@ -168,6 +176,7 @@ def naive_report(notes: Sequence[dict[str, Any]], measured: Measured) -> AgentRe
         receipt=None,
         proposed=None,
         next_steps=(),
+        undo=None,
         incidents=tuple(IncidentEntry(outcome=note.get("outcome", "crashed"), model_calls=1) for note in endings),
         **_measurements(measured),
     )
@@ -190,9 +199,20 @@ def shortfalls(expected: Expectation, report: AgentReport) -> list[str]:
     found += _provider_shortfalls(expected, report)
     if expected.proposes and report.proposed is None:
         found.append("nothing was proposed to the person who takes over")
+    found += _undo_shortfalls(expected, report)
     if expected.error_rate_end is not None and (end is None or end > expected.error_rate_end):
         found.append(f"the error rate at the end is {'unknown' if end is None else f'{end:.1%}'}")
     return found
+
+
+def _undo_shortfalls(expected: Expectation, report: AgentReport) -> list[str]:
+    """What was to be taken back: whether it was, exactly, and whether what it cost is known."""
+    if not expected.undone:
+        return []
+    if report.undo is None:
+        return ["nothing was taken back"]
+    found = [f"the undo left {path} different" for path in report.undo.differs or ()]
+    return found if report.transient_harm else [*found, "what the write did meanwhile was not measured"]
 
 
 def _provider_shortfalls(expected: Expectation, report: AgentReport) -> list[str]:
@@ -250,6 +270,11 @@ def _measurements(measured: Measured) -> dict[str, Any]:
 def _next_steps(bodies: Sequence[AnyBody]) -> tuple[str, ...]:
     handoffs = [body.outcome.handoff for body in bodies if isinstance(body, Closed)]
     return handoffs[-1].next_steps if handoffs and handoffs[-1] is not None else ()
+
+
+def _undo(bodies: Sequence[AnyBody]) -> UndoEntry | None:
+    undone = [body.write for body in bodies if isinstance(body, Written) and body.undo]
+    return UndoEntry(differs=getattr(undone[-1], "differs", None)) if undone else None
 
 
 def _proposed(bodies: Sequence[AnyBody]) -> str | None:
