@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: drill test check bench faults mutants lock clean
+.PHONY: drill test check bench faults containment mutants lock clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -42,6 +42,9 @@ faults: .venv/.dev ## every fault of a model provider against four chains; write
 mutants: .venv/.dev ## mutation testing of the breaker and the policy, on a copy; lists what survives (minutes)
 	@rm -rf .backstop/mutants && mkdir -p .backstop/mutants && cp -R src tests pyproject.toml .backstop/mutants
 	@cd .backstop/mutants && PYTHONPATH=src ../../$(BIN)/mutmut run $(ARGS) && ../../$(BIN)/mutmut results
+
+containment: .venv/.dev ## how often a wrong model output becomes a harmful write; writes docs/containment.md
+	@$(BIN)/python bench/containment.py $(ARGS)
 
 lock: ## pin requirements/*.in anew, with hashes, naming no index (needs uv)
 	@cd requirements && for set in run dev litellm; do \

@@ -21,9 +21,18 @@ from pathlib import Path
 from containment_lab.cases import right
 from containment_lab.faults import world, worlds
 from containment_lab.operators import OPERATORS, apply_to
+from containment_lab.page import page
+from containment_lab.plot import picture
 from containment_lab.results import Rate, Results
 from containment_lab.trials import controls, mutants, run
-from containment_lab.world import FaultKind
+from containment_lab.world import FaultKind, Json
+
+HERE = Path(__file__).parent
+DOCS = HERE.parent / "docs"
+FIRST_RUN = HERE / "containment_lab" / "first_run.json"
+FULL_RUN = HERE / "containment_lab" / "full_run.json"
+ENOUGH = 100
+"""Fewer full runs are not kept."""
 
 EACH = 16
 """Worlds of each class of fault: 22 classes make 352 right answers."""
@@ -69,6 +78,14 @@ def summary(results: Results) -> str:
     return "\n".join(lines)
 
 
+def publish(found: Json) -> None:
+    """Writes the page and its picture, with the figures of the first run and of the last full runs beside them."""
+    first = json.loads(FIRST_RUN.read_text(encoding="utf-8"))
+    full = json.loads(FULL_RUN.read_text(encoding="utf-8")) if FULL_RUN.exists() else None
+    (DOCS / "containment.md").write_text(page(found, first, full), encoding="utf-8")
+    (DOCS / "containment.svg").write_text(picture(found), encoding="utf-8")
+
+
 def full_runs(count: int) -> int:
     """Two runs in five are right answers, the rest wrong ones; the naive agent gets a tenth as many of the wrong ones besides."""
     from containment_lab import full, full_report  # the drill's machinery, which the gate level does not need
@@ -85,8 +102,8 @@ def full_runs(count: int) -> int:
     made = asyncio.run(all_of_them())
     found = full_report.as_json(made)
     print(full_report.summary(found))
-    if count >= full_report.ENOUGH:
-        full_report.KEPT.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    if count >= ENOUGH:
+        FULL_RUN.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     return 0 if full_report.good(found) else 1
 
 
@@ -126,6 +143,8 @@ def main() -> int:
         return 0
     results = gate_level(asked.each)
     print(summary(results))
+    if asked.each == EACH:
+        publish(results.as_json())
     if asked.keep:
         asked.keep.write_text(json.dumps(results.as_json(), indent=1) + "\n", encoding="utf-8")
     return 1 if results.harmful() else 0

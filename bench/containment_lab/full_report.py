@@ -3,15 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Final
 
 from containment_lab.full import Run
 from containment_lab.world import Json
-
-KEPT: Final = Path(__file__).parent / "full_run.json"
-ENOUGH: Final = 100
-"""Fewer runs are not kept."""
 
 
 def line(run: Run) -> str:

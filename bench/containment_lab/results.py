@@ -89,6 +89,7 @@ class Results:
         """Everything that is published, without dates and paths."""
         return {
             "right answers": len(self.controls),
+            "classes of fault": len({t.kind for _, t in self.controls}),
             "right writes": len(self.right_writes()),
             "false blocks": [{"world": t.world, "layer": t.layer, "rules": sorted(t.failed)} for t in self.false_blocks()],
             "right escalations refused": [
