@@ -16,16 +16,17 @@ import asyncio
 import json
 import sys
 import tempfile
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
-from containment_lab.cases import right
+from containment_lab.cases import Case, right
 from containment_lab.faults import world, worlds
 from containment_lab.operators import OPERATORS, apply_to
 from containment_lab.page import page
 from containment_lab.plot import picture
 from containment_lab.results import Rate, Results
-from containment_lab.trials import controls, mutants, run
-from containment_lab.world import FaultKind, Json
+from containment_lab.trials import Trial, controls, mutants, run
+from containment_lab.world import FaultKind, Json, World
 
 HERE = Path(__file__).parent
 DOCS = HERE.parent / "docs"
@@ -39,9 +40,15 @@ EACH = 16
 
 
 def gate_level(each: int) -> Results:
-    """Every right answer, and every operator on each."""
-    right = tuple(controls(worlds(each)))
-    return Results(right, tuple(mutants([case for case, _ in right])))
+    """Every right answer, and every operator on each; worlds are shared out to processes, and come back in their order."""
+    with ProcessPoolExecutor() as processes:
+        parts = list(processes.map(_of_world, worlds(each), chunksize=4))
+    return Results(tuple(control for control, _ in parts), tuple(trial for _, trials in parts for trial in trials))
+
+
+def _of_world(world: World) -> tuple[tuple[Case, Trial], list[Trial]]:
+    (control,) = controls([world])
+    return control, list(mutants([control[0]]))
 
 
 def summary(results: Results) -> str:

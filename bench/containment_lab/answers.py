@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final
 
 from backstop.records import Evidence, Fact, FactKind, FaultClass
@@ -27,11 +28,15 @@ class Facts:
 
     evidence: Evidence
 
+    @cached_property
+    def _owners(self) -> dict[str, str]:
+        return {e.source.key: e.target.key for e in self.evidence.edges if e.relation == "owned_by"}
+
     def of(self, workload: str, *kinds: FactKind) -> list[Fact]:
         return [f for f in self.evidence.facts if f.kind in kinds and self._belongs(f, workload)]
 
     def _belongs(self, fact: Fact, workload: str) -> bool:
-        owners = {e.source.key: e.target.key for e in self.evidence.edges if e.relation == "owned_by"}
+        owners = self._owners
         key = fact.about.key
         for _ in range(3):
             key = owners.get(key, key)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Final, Literal, NamedTuple
 
 from backstop.records import Evidence, Fact
@@ -36,7 +37,7 @@ class Case:
     def text(self) -> str:
         return self.reply if self.reply is not None else json.dumps(self.answer)
 
-    @property
+    @cached_property
     def facts(self) -> Facts:
         return Facts(self.evidence)
 

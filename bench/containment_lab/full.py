@@ -37,7 +37,7 @@ from backstop.pipeline.evidence import gather
 from backstop.pipeline.history import History
 from backstop.pipeline.incident import Incident
 from backstop.pipeline.session import Tools
-from backstop.policy import DEFAULT
+from backstop.policy import load_policy
 from backstop.ports import InvestigationPort, Proposal
 from backstop.records import Action, Alert, Check, Diagnosis, Evidence, NoAction, Verdict
 from backstop.sandbox.faults import FAULTS, heal, send
@@ -194,21 +194,23 @@ class Ground:
             return await self._naively(planned, alert)
         home = self._home / str(self._number)
         home.mkdir()
-        settings, feed = load_settings(SETTINGS), CallFeed()
+        settings, feed, policy = load_settings(SETTINGS), CallFeed(), load_policy("default")
         socket = self._home / f"{self._number}.sock"
         with EventLog(home / "events.jsonl", self._clock) as log:
             async with ClusterClient(self._identities["investigator"]) as client, self._executor(socket, home):
                 tools = Tools(
                     cluster=ClusterReads(client, self._clock),
                     models=SaidInText(self._answer(planned)),
-                    executor=ExecutorClient(socket),
-                    policy=DEFAULT,
+                    executor=ExecutorClient(socket, policy_digest=policy.digest()),
+                    policy=policy,
                     breaker=Breaker(home / "breaker.json", self._clock, budget_of(settings)),
                     history=History(home / "history.json"),
                     log=log,
                     clock=self._clock,
                     settings=settings,
                     calls=feed,
+                    mode="auto",
+                    approver=None,
                 )
                 outcome = await work(Incident(tools, alert))
         refused = _refusals(home / "events.jsonl")
@@ -218,7 +220,8 @@ class Ground:
     async def _executor(self, socket: Path, home: Path) -> AsyncIterator[None]:
         """A new one each time: it remembers what it wrote, and would ask for a cooldown."""
         executor = await Child.start(
-            "executor", "backstop.executor", "--kubeconfig", self._identities["executor"], "--policy", "default",
+            "executor", "backstop.executor", "--kubeconfig", self._identities["executor"],
+            "--rehearser-kubeconfig", self._identities["rehearser"], "--policy", "default",
             "--socket", socket, "--state", home / "snapshots", log=home / "executor.log",
         )  # fmt: skip
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Final
 
 from backstop.cluster.state import target_state, workload_health
@@ -58,6 +59,7 @@ def evidence(world: World, *, max_facts: int = 200, max_bytes: int = 96_000) -> 
     return gather(alert(world), look(world), LOOK_AT, max_facts=max_facts, max_bytes=max_bytes)
 
 
+@lru_cache(maxsize=64)
 def observe(name: str, namespace: str, world: World) -> TargetState | None:
     """The target as it is, None if there is none."""
     workload = world.workload(name, namespace)

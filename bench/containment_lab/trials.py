@@ -23,12 +23,25 @@ from backstop.models.asking import Reply
 from backstop.models.extraction import extract
 from backstop.models.prompts import DIAGNOSIS_TOOL
 from backstop.naive import lenient_json
-from backstop.pipeline.action_gate import Gathered, authorize
+from backstop.pipeline.action_gate import Gathered, authorize, with_rehearsal
 from backstop.pipeline.plan import action_id_for, plan
 from backstop.pipeline.quality_gate import check_quality
 from backstop.pipeline.verify import Expectation, all_well
 from backstop.policy import Context, PastWrite
-from backstop.records import Action, Diagnosis, Evidence, Health, Intent, NoAction, TargetState, Verdict, WorkloadRef, action_key
+from backstop.records import (
+    Action,
+    Check,
+    Diagnosis,
+    Evidence,
+    Health,
+    Intent,
+    NoAction,
+    Scale,
+    TargetState,
+    Verdict,
+    WorkloadRef,
+    action_key,
+)
 from containment_lab import kubernetes, render
 from containment_lab.cases import Case, Operator, right
 from containment_lab.operators import OPERATORS, apply_to
@@ -113,7 +126,7 @@ def _gated(reading: _Reading, quality: Verdict) -> tuple[Layer, frozenset[str], 
         return ("no_action" if quality.passed else "quality_gate"), frozenset(quality.failed_rules), None
     state = render.observe(action.target.name, action.target.namespace, case.later)
     intent = _planned(action, state, reading.now, case)
-    verdict = authorize(_gathered(reading, state, intent))
+    verdict = with_rehearsal(authorize(_gathered(reading, state, intent)), _rehearsed(action, case.later))
     failed = frozenset((*quality.failed_rules, *verdict.failed_rules))
     if not quality.passed:
         return "quality_gate", failed, None
@@ -123,6 +136,17 @@ def _gated(reading: _Reading, quality: Verdict) -> tuple[Layer, frozenset[str], 
         return "action_gate", failed, None
     assert state is not None
     return "written", failed, _undone(action, state, reading.now, case.later)
+
+
+def _rehearsed(action: Action, world: World) -> Verdict:
+    """What the API server of the simulated world says to a dry-run of a pod: it refuses if new pods are refused. What else the
+    executor decides is the same rules on the same state, and is not told twice."""
+    workload = world.workload(_target(action).name, _target(action).namespace)
+    makes_pods = not (isinstance(action, Scale) and workload is not None and action.replicas <= workload.desired)
+    refused = makes_pods and world.refusing is not None
+    return Verdict(
+        stage="executor", checks=(Check(rule="X-POD-DRY-RUN", passed=not refused, reason="as the simulated API server"),)
+    )
 
 
 def _planned(action: Action, state: TargetState | None, at: datetime, case: Case) -> Intent | None:
