@@ -29,6 +29,7 @@ async def test_the_spec_is_what_it_was(api: StubApi, writer: Writer, planned: Pl
     assert (undo.action_id, undo.verb) == ("bs-0123-1-undo", "undo")
     assert (undo.before, undo.after) == (intent.after, intent.before)
     assert undo.audit_id == api.patches()[-1][2]
+    assert undo.differs == (), "it says itself that nothing differs"
 
 
 async def test_asked_twice_it_is_done_once(api: StubApi, writer: Writer, planned: Plan) -> None:
@@ -82,7 +83,8 @@ async def test_another_field_that_somebody_changed_since_is_left_alone(api: Stub
     await writer.apply(await planned())
     api.checkout["spec"]["replicas"] = 5
     api.touch("deployments", "checkout", spec=True)
-    await writer.undo("bs-0123-1")
+    undo = await writer.undo("bs-0123-1")
+    assert undo.differs == ("spec.replicas",), "and says so"
     assert api.checkout["spec"]["replicas"] == 5
     assert api.checkout["spec"]["template"]["spec"]["containers"][0]["image"] == "demo/web:1.2-errors"
 

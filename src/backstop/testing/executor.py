@@ -9,7 +9,7 @@ from backstop.clock import Clock
 from backstop.cluster.objects import ACTION_ID
 from backstop.cluster.writes import change_for, stamped_at, written
 from backstop.errors import BackstopError, ClusterConflict, ExecutorError
-from backstop.policy import Context, Policy, decide
+from backstop.policy import Context, Permission, Policy, check_mode, decide
 from backstop.records import Approval, Check, Intent, NoAction, TargetState, Verdict, WorkloadRef, Write
 from backstop.testing.cluster import FakeCluster
 
@@ -47,7 +47,7 @@ class FakeExecutor:
         failure = self.failures.pop(0) if self.failures else None
         if isinstance(failure, BackstopError):
             raise failure
-        write = await self._make(intent)
+        write = await self._make(intent, approval)
         if isinstance(failure, Lost):
             raise failure.error
         return write
@@ -65,13 +65,15 @@ class FakeExecutor:
         state = await self.cluster.observe(_target(intent))
         return _write(f"{action_id}-undo", "undo", state, intent.after, intent.before)
 
-    async def _make(self, intent: Intent) -> Write:
+    async def _make(self, intent: Intent, approval: Approval | None) -> Write:
         target = _target(intent)
         state = await self.cluster.observe(target)
         if (state.uid, state.resource_version) != (intent.target_uid, intent.resource_version):
             same = state.generation == intent.generation
             raise ClusterConflict("it was changed", status=409, reason="StatusChanged" if same else "SpecChanged")
-        if not self._decide(intent, state).passed:
+        permission = Permission(ceiling="auto", approval=approval)
+        mode = check_mode(intent, self.policy, permission, self.clock.now())
+        if not (self._decide(intent, state).passed and mode.passed):
             raise ExecutorError("the executor refuses", unchanged="nothing was written")
         change = change_for(intent.action, state, at=stamped_at(intent.after))
         spec = self.cluster.deployment(target.name)["spec"]
