@@ -7,13 +7,16 @@ neither a symptom nor health: `symptom` raises, and the rule that asked fails.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cached_property
-from typing import Any
+from typing import Any, Final
 
 from backstop.records import Evidence, Fact, FactKind, ObjectRef, Omission, WorkloadRef
 
 Name = tuple[str, str, str]
+
+_ROLLOUT: Final = timedelta(minutes=2)
+"""How long the first pod of a new ReplicaSet may take to be made."""
 
 
 def _name(ref: ObjectRef | WorkloadRef) -> Name:
@@ -80,17 +83,21 @@ class Grounds:
         return current[0]
 
     def in_force_since(self, workload: WorkloadRef) -> datetime | None:
-        """When what runs now came into force, at the latest: when its ReplicaSet was made. If it is an earlier template that
-        somebody returned to (its ReplicaSet is older than that of a revision before it), its oldest pod tells; None if it has none.
-        Raises ValueError."""
+        """When what runs now came into force: when its ReplicaSet was made, or, if it is an earlier template that somebody
+        returned to, when its oldest pod was; None if that one has none. It was returned to if its ReplicaSet is older than that of
+        a revision before it, and may have been if numbers before it are missing: each return takes a new one. Raises ValueError."""
         current = self.current_revision(workload)
         created, number = _instant(current.data["created_at"]), whole(current.data["number"])
-        before = [fact for fact in self.revisions_of(workload) if whole(fact.data["number"]) < number]
-        if all(_instant(fact.data["created_at"]) <= created for fact in before):
+        before = {whole(f.data["number"]): f for f in self.revisions_of(workload) if whole(f.data["number"]) < number}
+        returned = any(_instant(fact.data["created_at"]) > created for fact in before.values())
+        if not returned and len(before) == number - 1:
             return created
         replica_set = ("ReplicaSet", workload.namespace, str(current.data["replicaset"]))
         pods = [f for f in self.evidence.facts if f.kind is FactKind.POD and self._owners.get(_name(f.about)) == replica_set]
-        return min((fact.time for fact in pods if fact.time is not None), default=None)
+        oldest = min((fact.time for fact in pods if fact.time is not None), default=None)
+        if not returned and (oldest is None or oldest - created <= _ROLLOUT):
+            return created
+        return oldest
 
     def omissions_of(self, workload: WorkloadRef) -> tuple[Omission, ...]:
         """What is missing about the workload, or about its whole namespace. A list that was cut short is missing nothing of a
@@ -115,6 +122,24 @@ class Grounds:
         }
         return tuple(sorted(named | fronts))
 
+    def fronts_of(self, workload: WorkloadRef) -> frozenset[str]:
+        """The Services that the evidence knows to lead to the workload."""
+        known = {fact.about.name: fact.about for fact in self.evidence.facts if fact.about.kind == "Service"}
+        return frozenset(name for name, about in known.items() if self.own(about, workload))
+
+    @cached_property
+    def names(self) -> frozenset[str]:
+        """What the workloads and Services of the evidence are called."""
+        refs = [*(fact.about for fact in self.evidence.facts), *(ref for e in self.evidence.edges for ref in (e.source, e.target))]
+        return frozenset(ref.name for ref in refs if ref.kind in {"Deployment", "Service"})
+
+    def roots_of(self, ref: ObjectRef) -> frozenset[str]:
+        """The names of the workloads that an object belongs to, or that a Service leads to."""
+        root = self._root(_name(ref))
+        return frozenset(
+            {root[2]} if root[0] == "Deployment" else {name[2] for name in self._calls.get(root, ()) if root[0] == "Service"}
+        )
+
     def probed_services(self) -> tuple[str, ...]:
         """Every Service that was probed."""
         probes = {fact.about.name for fact in self.evidence.facts if fact.kind is FactKind.PROBE and fact.about.kind == "Service"}
@@ -135,6 +160,8 @@ class Grounds:
     def on_path(self, ref: ObjectRef, suspect: WorkloadRef) -> bool:
         """Whether `ref` lies on a dependency path from the alert's target to the suspect, both included."""
         root, target, end = self._root(_name(ref)), _name(self.evidence.alert.target), _name(suspect)
+        if root == ("Namespace", suspect.namespace, suspect.namespace):
+            return self.reaches(target, end)
         if root == self._root(target) or self.own(ref, self.evidence.alert.target) or self.own(ref, suspect):
             return self.reaches(target, end)
         return self.reaches(target, root) and self.reaches(root, end)

@@ -8,7 +8,7 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,8 @@ class RollingApi(StubApi):
 
     def start_shop(self) -> None:
         self.deploy()
+        just_now = (datetime.now(UTC) - timedelta(minutes=1)).isoformat(timespec="seconds")
+        self.objects["replicasets"]["checkout-bbb"]["metadata"]["creationTimestamp"] = just_now.replace("+00:00", "Z")
         labels = {"app": "prod-db", "tier": "database"}
         status = {"observedGeneration": 1, "replicas": 2, "readyReplicas": 2, "availableReplicas": 2, "updatedReplicas": 2}
         selector = {"matchLabels": {"app": "prod-db"}}

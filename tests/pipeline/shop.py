@@ -65,7 +65,10 @@ def right(evidence: Evidence) -> Diagnosis:
         fault_class=FaultClass.BAD_RELEASE,
         suspect=CHECKOUT,
         change=BlamedChange(fact=change.id, revision=int(str(change.data["number"]))),
-        claims=(claim(change, "revision 2 runs"), claim(probe(evidence), "requests to service checkout fail")),
+        claims=(
+            claim(change, f"revision {change.data['number']} runs"),
+            claim(probe(evidence), "requests to service checkout fail"),
+        ),
         action=Rollback(verb="rollback", target=CHECKOUT, to_revision=number),
         confidence=0.9,
     )

