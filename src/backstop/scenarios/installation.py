@@ -12,10 +12,12 @@ from typing import Final
 from backstop.policy import Policy
 from backstop.policy.compile import compile_policy
 from backstop.sandbox.faults import MERGE, Call, send
+from backstop.sandbox.images import IMAGES
 from backstop.sandbox.resources import by_kind
 
-KNOWN_IMAGES: Final = dict.fromkeys(("checkout", "catalog"), ("demo/web:1.0", "demo/web:1.1", "demo/web:1.1-lock"))
-"""Of the demo fleet: the releases that were once well. In a real cluster whoever releases keeps this list."""
+KNOWN_IMAGES: Final = dict.fromkeys(("checkout", "catalog"), tuple(image for image in IMAGES if image.startswith("demo/web:")))
+"""Of the demo fleet: what its owners have released, good or bad, since an undo puts back what ran. In a real cluster whoever releases
+keeps this list."""
 
 
 async def install_policy(kubeconfig: Path, policy: Policy) -> None:
