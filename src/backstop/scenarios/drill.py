@@ -38,6 +38,9 @@ from backstop.scenarios.report import AgentReport, DrillReport, ErrorRate, Measu
 from backstop.scenarios.scratch import occupied
 from backstop.scenarios.story import BackstopTeller, Line, Note, tell_fault, tell_naive
 
+PROVEN_SECONDS = 1.5
+"""So long the shop runs well before it is broken: what it runs then is proven by whole seconds, as creation times are."""
+
 ALERT_RATE = 0.2
 ALERT_HOLD_SECONDS = 1.0
 RISE_SECONDS = 45.0
@@ -132,7 +135,8 @@ class Drill:
             self._meters[lane.name] = Meter(lane.kube, self._service, self._rate_listener(lane.name))
             self._follow(self._meters[lane.name].run())
         await asyncio.gather(*(observer.settled(RISE_SECONDS) for observer in self._observers.values()))
-        await self._everywhere(lambda c: c.recent_rate == 0.0, 0.0, f"requests of {self._service} fail before anything was broken")
+        well = f"requests of {self._service} fail before anything was broken"
+        await self._everywhere(lambda c: c.recent_rate == 0.0, PROVEN_SECONDS, well)
         self._say(Line("the clusters answer, the shop is up, traffic flows", "good"))
         fault = FAULTS[self._scenario.cluster]
         await asyncio.gather(*(send(lane.admin, fault.calls) for lane in self._lanes))

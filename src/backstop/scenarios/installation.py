@@ -16,8 +16,8 @@ from backstop.sandbox.images import IMAGES
 from backstop.sandbox.resources import by_kind
 
 KNOWN_IMAGES: Final = dict.fromkeys(("checkout", "catalog"), tuple(image for image in IMAGES if image.startswith("demo/web:")))
-"""Of the demo fleet: what its owners have released, good or bad, since an undo puts back what ran. In a real cluster whoever releases
-keeps this list."""
+"""Of the demo fleet: what its owners have released, good or bad, since an undo puts back what ran. In a real cluster whoever
+releases keeps this list."""
 
 
 async def install_policy(kubeconfig: Path, policy: Policy) -> None:
