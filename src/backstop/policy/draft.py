@@ -203,9 +203,10 @@ def _document(inventory: Inventory, listed: Sequence[Workload], protected: Seque
 
 
 def _namespace(inventory: Inventory, listed: Sequence[Workload]) -> Iterator[str]:
-    yield from ("[[namespaces]]", f"name = {_string(inventory.namespace)}")
+    yield from ("[[namespaces]]", f"name = {_string(inventory.namespace)}", "")
     yield from _note("observe: shown, never written; approve: a person is asked; auto: written if every rule allows it.")
-    yield 'modes = { rollback = "approve", restart = "observe", scale = "observe", set_resources = "observe" }'
+    yield from ("[namespaces.modes]", 'rollback = "approve"  # back to an earlier revision', 'restart = "observe"')
+    yield from ('scale = "observe"', 'set_resources = "observe"  # a container\'s memory limit')
     for workload in listed:
         yield from ("", *_workload(workload, scale=inventory.autoscalers_known))
 
@@ -225,8 +226,8 @@ def _workload(workload: Workload, *, scale: bool) -> Iterator[str]:
     else:
         yield from _note("No scale: whether an autoscaler sets its replicas is not known.")
     if limits:
-        bounds = f"minimum = {min(limits)}, maximum = {max(limits) * 2}"
-        yield f"memory = {{ {bounds} }}  # bytes; {' and '.join(f'{size // MIB}' for size in sorted({*limits}))} MiB now"
+        now = " and ".join(_size(size) for size in sorted({*limits}))
+        yield f"memory = {{ minimum = {_size(min(limits))}, maximum = {_size(max(limits) * 2)} }}  # {now} now"
     else:
         yield from _note("No set_resources: its containers have no memory limit to start from.")
 
@@ -266,6 +267,11 @@ def _note(text: str) -> list[str]:
 def _plain(text: str) -> str:
     """Words of the cluster's, fit for a comment: one line, and nothing that could end it."""
     return " ".join(clean(text).split())
+
+
+def _size(size: int) -> str:
+    """Bytes as a policy writes them: `"96Mi"` where that is exact."""
+    return f'"{size // MIB}Mi"' if size % MIB == 0 else str(size)
 
 
 def _string(text: str) -> str:
