@@ -50,6 +50,7 @@ def reader(shop: Embedded) -> tuple[str | Path, ...]:
         (("-n", "shop", "deployment/checkout", "--mode", "approve"), "--executor-kubeconfig"),
         (("-n", "shop", "deployment/checkout", "--mode", "auto"), "--executor-kubeconfig"),
         (("-n", "shop", "deployment/checkout", "--executor-kubeconfig", "x"), "observe mode writes nothing"),
+        (("-n", "shop", "deployment/checkout", "--rehearser-kubeconfig", "x"), "observe mode writes nothing"),
         (("-n", "shop", "deployment/checkout", "--record", "/dev/null/x"), "cannot be written"),
     ],
 )

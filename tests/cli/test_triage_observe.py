@@ -9,9 +9,12 @@ from pathlib import Path
 import pytest
 
 from backstop.policy import DEFAULT
+from backstop.sandbox.faults import Call
 from tests.cli.processes import typed
-from tests.cli.triaging import Desk, Json, asked_by, broken_shop
+from tests.cli.triaging import Desk, Json, asked_by, broken_shop, policy_file
 from tests.embedded import Embedded
+
+CHECKOUT = "/apis/apps/v1/namespaces/shop/deployments/checkout"
 
 
 @pytest.fixture(scope="module")
@@ -98,32 +101,24 @@ def test_what_is_well_needs_nobody(desk: Desk, shop: Embedded) -> None:
 def test_a_policy_that_does_not_list_it_still_shows_everything_and_the_missing_line(
     desk: Desk, checkout: tuple[str | Path, ...]
 ) -> None:
-    document = DEFAULT.model_dump(mode="json")
-    document["namespaces"][0]["workloads"] = document["namespaces"][0]["workloads"][1:]
-    said = desk.report(*checkout, "--policy", _policy(desk, document))
+    workloads = DEFAULT.model_dump(mode="json")["namespaces"][0]["workloads"]
+    said = desk.report(*checkout, "--policy", policy_file(desk.directory, workloads=workloads[1:]))
     assert {c["rule"]: c["said"] for c in said["verdicts"][-1]["checks"]}["A-SCOPE"] == "failed"
     assert "demo/web:1.0" in said["proposed"]["diff"]
-    assert (
-        '[[namespaces.workloads]] with name = "checkout", verbs = ["rollback"], images = ["demo/web"]'
-        in said["proposed"]["missing"]
-    )
-    document["namespaces"][0]["name"] = "elsewhere"
-    assert (
-        "'backstop policy init -n shop' drafts one"
-        in desk.report(*checkout, "--policy", _policy(desk, document))["proposed"]["missing"]
-    )
+    line = '[[namespaces.workloads]] with name = "checkout", verbs = ["rollback"], images = ["demo/web"]'
+    assert line in said["proposed"]["missing"]
+    said = desk.report(*checkout, "--policy", policy_file(desk.directory, name="elsewhere"))
+    assert "'backstop policy init -n shop' drafts one" in said["proposed"]["missing"]
 
 
-def _policy(desk: Desk, document: Json) -> Path:
-    path = desk.directory / "policy.toml"
-    path.write_text("".join(f"{key} = {_toml(value)}\n" for key, value in document.items()))
-    return path
-
-
-def _toml(value: object) -> str:
-    """JSON but for null, which TOML leaves out, and for inline tables."""
-    if isinstance(value, dict):
-        return "{ " + ", ".join(f'"{key}" = {_toml(one)}' for key, one in value.items() if one is not None) + " }"
-    if isinstance(value, list):
-        return "[" + ", ".join(map(_toml, value)) + "]"
-    return json.dumps(value)
+def test_a_secret_of_the_pod_template_is_in_no_diff_and_in_no_record(desk: Desk) -> None:
+    secret = "c0rrect-Horse-9-battery"
+    env = [{"op": "add", "path": "/spec/template/spec/containers/0/env/-", "value": {"name": "API_PASSWORD", "value": secret}}]
+    release = [{"op": "replace", "path": "/spec/template/spec/containers/0/image", "value": "demo/web:1.2-errors"}]
+    with broken_shop(*(Call("PATCH", CHECKOUT, patch, "application/json-patch+json") for patch in (env, release))) as cluster:
+        reader = ("--kubeconfig", cluster.kubeconfigs["investigator"], "--record", desk.directory / "kept")
+        ended = desk.run("-n", "shop", "deployment/checkout", *reader, "--json", code=3)
+    said = json.loads(ended.stdout)
+    assert "API_PASSWORD" in said["proposed"]["diff"], "it is where the image is"
+    kept = (desk.directory / "kept" / "events.jsonl").read_text()
+    assert [secret in text for text in (ended.stdout, ended.stderr, kept)] == [False, False, False]

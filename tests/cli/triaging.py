@@ -17,6 +17,7 @@ from backstop.clock import SystemClock
 from backstop.cluster.client import ClusterClient
 from backstop.cluster.objects import moment
 from backstop.policy import DEFAULT
+from backstop.sandbox.faults import FAULTS, Call, send
 from tests.cli.processes import BACKSTOP
 from tests.embedded import Embedded, embedded, until
 
@@ -64,11 +65,11 @@ class Desk:
 
 
 @contextmanager
-def broken_shop() -> Iterator[Embedded]:
-    """A bad release of checkout is out, and its Service answers 500."""
+def broken_shop(*calls: Call) -> Iterator[Embedded]:
+    """A bad release of checkout is out (`calls`, or the fault of that name), and its Service answers 500."""
     with embedded() as cluster:
         asyncio.run(_proven(cluster))
-        subprocess.run([BACKSTOP, "sandbox", "break", "bad-release", "--kubeconfig", cluster.kubeconfigs["admin"]], check=True)
+        asyncio.run(send(cluster.kubeconfigs["admin"], calls or FAULTS["bad-release"].calls))
         asyncio.run(_failing(cluster))
         yield cluster
 
@@ -98,3 +99,22 @@ def asked_by(cluster: Embedded, user: str, since: int = 0) -> list[Json]:
     """The audit log's lines of one identity of Backstop's, from line `since` on."""
     lines = (json.loads(line) for line in cluster.audit_log.read_text().splitlines()[since:])
     return [line for line in lines if line["user"]["username"] == f"system:serviceaccount:backstop:{user}"]
+
+
+def policy_file(directory: Path, *, approval_seconds: float = 900.0, **namespace: Any) -> Path:
+    """The demo fleet's policy with other fields in its only namespace."""
+    document = DEFAULT.model_dump(mode="json")
+    document["namespaces"][0] |= namespace
+    document["limits"]["approval_seconds"] = approval_seconds
+    path = directory / "policy.toml"
+    path.write_text("".join(f"{key} = {_toml(value)}\n" for key, value in document.items()))
+    return path
+
+
+def _toml(value: object) -> str:
+    """JSON but for null, which TOML leaves out, and for inline tables."""
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f'"{key}" = {_toml(one)}' for key, one in value.items() if one is not None) + " }"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(_toml, value)) + "]"
+    return json.dumps(value)

@@ -13,13 +13,13 @@ import typer
 from backstop.errors import BackstopError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
     from datetime import datetime
 
     from backstop.events import AnyBody
-    from backstop.records import WorkloadRef
-    from backstop.triage.executor import WriteAccess
-    from backstop.triage.report import Report
+    from backstop.records import Approval, ApprovalRequest, WorkloadRef
+    from backstop.triage.executor import Identity, WriteAccess
+    from backstop.triage.report import ProposalEntry, Report
     from backstop.triage.run import Job, Progress
 
 NEEDS_A_PERSON: Final = 3
@@ -36,9 +36,6 @@ class Modes(StrEnum):
     AUTO = "auto"
 
 
-NOT_YET: Final = frozenset({Modes.APPROVE, Modes.AUTO})
-
-
 def triage(  # noqa: PLR0913, PLR0917  one per option
     target: Annotated[str, typer.Argument(metavar="deployment/NAME", help="The Deployment that somebody complains about.")],
     namespace: Annotated[str, typer.Option("--namespace", "-n", help="Its namespace.")],
@@ -53,6 +50,10 @@ def triage(  # noqa: PLR0913, PLR0917  one per option
     record: Annotated[Path | None, typer.Option(help="Directory of the record; default below the state directory.")] = None,
     executor_kubeconfig: Annotated[Path | None, typer.Option(help="To write with; a process of its own gets it.")] = None,
     executor_context: Annotated[str | None, typer.Option(help="Of the executor's kubeconfig.")] = None,
+    rehearser_kubeconfig: Annotated[
+        Path | None, typer.Option(help="Whose pods are dry-runs; without it no rollout passes.")
+    ] = None,
+    rehearser_context: Annotated[str | None, typer.Option(help="Of the rehearser's kubeconfig.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
 ) -> None:
     """Diagnose one Deployment, put what should be done before every gate, and show it. Nothing is written by default.
@@ -78,7 +79,9 @@ def triage(  # noqa: PLR0913, PLR0917  one per option
         state=where,
         record=(record or where / "triage" / f"{now:%Y%m%dT%H%M%S.%f}-{namespace}-{target.rpartition('/')[2]}").absolute(),
         since=_began(since, now),
-        write=_write_access(mode, executor_kubeconfig, executor_context),
+        write=_write_access(
+            mode, _identity(executor_kubeconfig, executor_context), _identity(rehearser_kubeconfig, rehearser_context)
+        ),
     )
     asyncio.run(_run(job, as_json=as_json))
 
@@ -118,23 +121,28 @@ def _began(since: str | None, now: datetime) -> datetime:
     return began
 
 
-def _write_access(mode: Modes, kubeconfig: Path | None, context: str | None) -> WriteAccess | None:
+def _identity(kubeconfig: Path | None, context: str | None) -> Identity | None:
+    from backstop.triage.executor import Identity
+
+    return Identity(kubeconfig, context) if kubeconfig is not None else None
+
+
+def _write_access(mode: Modes, executor: Identity | None, rehearser: Identity | None) -> WriteAccess | None:
+    """Raises UsageError for a mode without the identity that it needs, and for an identity that it must not have."""
     from backstop.triage.executor import WriteAccess
 
     if mode is Modes.OBSERVE:
-        if kubeconfig is not None:
-            todo = "leave --executor-kubeconfig out, or say --mode approve"
+        if executor is not None or rehearser is not None:
+            todo = "leave --executor-kubeconfig and --rehearser-kubeconfig out, or say --mode approve"
             raise UsageError("observe mode writes nothing and wants no write identity", unchanged=UNCHANGED, todo=todo)
         return None
-    if kubeconfig is None:
+    if executor is None:
         raise UsageError(
             f"{mode.value} mode needs the identity that writes, and this one only reads",
             unchanged=UNCHANGED,
             todo="name it with --executor-kubeconfig; 'backstop policy compile' prints its role",
         )
-    if mode in NOT_YET:
-        raise UsageError(f"{mode.value} mode is not built yet", unchanged=UNCHANGED, todo="leave --mode out")
-    return WriteAccess(kubeconfig, context)
+    return WriteAccess(executor, rehearser)
 
 
 async def _run(job: Job, *, as_json: bool) -> None:
@@ -146,7 +154,7 @@ async def _run(job: Job, *, as_json: bool) -> None:
     from backstop.settings import load_settings
     from backstop.triage.run import Progress, triage
 
-    progress = Progress(_teller())
+    progress = Progress(_teller(), _asker())
     _interruptible(progress)
     try:
         report = await triage(job, load_settings(), SystemClock(), progress)
@@ -180,6 +188,20 @@ def _teller() -> Callable[[AnyBody], None]:
             sys.stderr.flush()
 
     return tell
+
+
+def _asker() -> Callable[[ApprovalRequest, ProposalEntry | None], Awaitable[Approval | None]]:
+    """Asks the person at the terminal."""
+    from backstop.cli.triage_page import question
+    from backstop.clock import SystemClock
+    from backstop.triage.terminal import Terminal
+
+    terminal = Terminal(SystemClock(), os.environ.get("USER", ""))
+
+    def ask(request: ApprovalRequest, proposed: ProposalEntry | None) -> Awaitable[Approval | None]:
+        return terminal.ask(request, question(request, proposed))
+
+    return ask
 
 
 def _interruptible(progress: Progress) -> None:

@@ -47,8 +47,10 @@ def _lines(report: Report) -> Iterator[str]:
     yield from _verdicts(report)
     if report.proposed is not None:
         yield ""
-        yield from _field("proposed", report.proposed.action)
+        yield from _field("written" if report.writes else "proposed", report.proposed.action)
         yield from _proposal(report.proposed)
+    if report.approval is not None:
+        yield from _field("approval", report.approval)
     if report.next_steps:
         yield ""
         yield from _unwrapped("next", report.next_steps)
@@ -121,6 +123,7 @@ def _proposal(proposed: ProposalEntry) -> Iterator[str]:
     yield from _listed("reach", proposed.blast_radius)
     yield from _listed("undo", proposed.undo[:1])
     yield from _unwrapped("", proposed.undo[1:])
+    yield from _unwrapped("on", [proposed.on])
     yield from _field("bound to", proposed.bound_to)
 
 

@@ -21,11 +21,20 @@ GRACE_SECONDS: Final = 5.0
 
 
 @dataclass(frozen=True)
-class WriteAccess:
-    """Whose credentials the executor process is handed: a kubeconfig and its context, of the write identity."""
+class Identity:
+    """A kubeconfig, and one of its contexts (None: its current one)."""
 
     kubeconfig: Path
     context: str | None
+
+
+@dataclass(frozen=True)
+class WriteAccess:
+    """Whose credentials the executor process is handed: of the identity that writes, and of the one that rehearses pods, without
+    which no rollout passes."""
+
+    executor: Identity
+    rehearser: Identity | None
 
 
 @asynccontextmanager

@@ -4,19 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Literal, cast
+from typing import Any, Final, Literal, TypeVar, cast
 
 from pydantic import JsonValue
 
-from backstop.events import AnyBody, Diagnosed, EvidenceGathered, IntentRecorded, ModelCalled, VerdictReached, Written
-from backstop.pipeline.handoff import by_hand
+from backstop.events import (
+    AnyBody,
+    ApprovalAsked,
+    ApprovalGiven,
+    Diagnosed,
+    EvidenceGathered,
+    IntentRecorded,
+    ModelCalled,
+    Proposed,
+    VerdictReached,
+    Written,
+)
 from backstop.policy import Mode, Policy
 from backstop.policy.release import repository
 from backstop.policy.subject import WriteAction
 from backstop.records import (
-    Check,
     Diagnosis,
-    Evidence,
     FaultClass,
     Intent,
     ModelCall,
@@ -30,6 +38,8 @@ from backstop.records import (
 )
 from backstop.triage.observing import NOT_REHEARSED
 from backstop.triage.words import blast_radius, bound_to, diff, undo_plan
+
+B = TypeVar("B")
 
 Said = Literal["passed", "failed", "unknown"]
 
@@ -71,9 +81,11 @@ class DiagnosisEntry(Record):
 
 
 class ProposalEntry(Record):
-    """The write that the diagnosis asks for, as it was planned on what was observed. `missing`: the line that the policy lacks."""
+    """The write that the diagnosis asks for, as it was planned on what was observed. `on` names the object and the API server;
+    `missing` is the line that the policy lacks."""
 
     action: str
+    on: str
     diff: str
     blast_radius: tuple[str, ...]
     undo: tuple[str, ...]
@@ -113,6 +125,7 @@ class Report(Record):
     diagnosis: DiagnosisEntry | None
     verdicts: tuple[VerdictEntry, ...]
     proposed: ProposalEntry | None
+    approval: str | None
     writes: tuple[WriteEntry, ...]
     unchanged: str
     next_steps: tuple[str, ...]
@@ -128,42 +141,54 @@ class Report(Record):
 
 
 @dataclass(frozen=True)
-class Found:
-    """What a run leaves to be told. `redact` takes out of JSON what is not to be shown."""
+class Sight:
+    """What can be seen of a run at any moment: its record so far, and the targets as it observed them. `redact` takes out of JSON
+    what is not to be shown."""
 
-    target: WorkloadRef
     cluster: str
     mode: Mode
     policy: Policy
     policy_name: str
-    outcome: Outcome
     bodies: Sequence[AnyBody]
     observed: Callable[[WorkloadRef, str | None], TargetState | None]
     planned: Callable[[Diagnosis, TargetState], Intent | None]
     redact: Callable[[JsonValue], JsonValue]
+
+    def last(self, kind: type[B]) -> B | None:
+        """The last event of one type."""
+        return next((body for body in reversed(self.bodies) if isinstance(body, kind)), None)
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a run leaves to be told."""
+
+    target: WorkloadRef
+    outcome: Outcome
+    sight: Sight
     seconds: float
     record: str
 
 
 def report(found: Found) -> Report:
     """Folds it."""
-    calls = [body.call for body in found.bodies if isinstance(body, ModelCalled)]
-    evidence = next((body.evidence for body in reversed(found.bodies) if isinstance(body, EvidenceGathered)), None)
-    diagnosed = next((body for body in reversed(found.bodies) if isinstance(body, Diagnosed)), None)
-    handoff, open_to_a_person = found.outcome.handoff, _only_unknown(found.bodies)
+    sight = found.sight
+    calls = [body.call for body in sight.bodies if isinstance(body, ModelCalled)]
+    gathered, diagnosed, handoff = sight.last(EvidenceGathered), sight.last(Diagnosed), found.outcome.handoff
     return Report(
         target=f"{found.target.namespace}/{found.target.key}",
-        cluster=found.cluster,
-        mode=found.mode,
+        cluster=sight.cluster,
+        mode=sight.mode,
         outcome=found.outcome.kind,
-        reason=open_to_a_person or found.outcome.reason,
+        reason=_shown_only(sight) or found.outcome.reason,
         diagnosis=_diagnosis(diagnosed) if diagnosed is not None else None,
-        verdicts=tuple(_verdict(body) for body in found.bodies if isinstance(body, VerdictReached)),
-        proposed=proposal(found, diagnosed.diagnosis, evidence) if diagnosed is not None else None,
-        writes=tuple(_write(body) for body in found.bodies if isinstance(body, Written)),
-        unchanged=handoff.unchanged if handoff is not None else _unchanged(found.bodies),
-        next_steps=(*_first(found.bodies), *(handoff.next_steps if handoff is not None else ())),
-        not_seen=tuple(f"{o.what}: {o.detail}" for o in evidence.omissions) if evidence is not None else ("anything at all",),
+        verdicts=tuple(_verdict(body, sight.mode) for body in sight.bodies if isinstance(body, VerdictReached)),
+        proposed=proposal(sight),
+        approval=_approval(sight),
+        writes=tuple(_write(body) for body in sight.bodies if isinstance(body, Written)),
+        unchanged=handoff.unchanged if handoff is not None else _unchanged(sight.bodies),
+        next_steps=handoff.next_steps if handoff is not None else (),
+        not_seen=tuple(f"{o.what}: {o.detail}" for o in gathered.evidence.omissions) if gathered else ("anything at all",),
         models=tuple(_model(call) for call in calls),
         cost_usd=_cost(calls),
         seconds=round(found.seconds, 1),
@@ -171,24 +196,27 @@ def report(found: Found) -> Report:
     )
 
 
-def proposal(found: Found, diagnosis: Diagnosis, evidence: Evidence | None) -> ProposalEntry | None:
-    """The write that a diagnosis asks for; None if it asks for none, or its target was not observed."""
-    action = diagnosis.action
-    if isinstance(action, NoAction):
+def proposal(sight: Sight) -> ProposalEntry | None:
+    """The write that the last diagnosis asks for; None if it asks for none, or its target was not observed."""
+    diagnosed, gathered = sight.last(Diagnosed), sight.last(EvidenceGathered)
+    if diagnosed is None or isinstance(diagnosed.diagnosis.action, NoAction):
         return None
-    asked = next((b.intent for b in reversed(found.bodies) if isinstance(b, IntentRecorded) and b.intent.action == action), None)
-    state = found.observed(action.target, asked.resource_version if asked is not None else None)
-    intent = asked or (found.planned(diagnosis, state) if state is not None else None)
+    action = diagnosed.diagnosis.action
+    decided = next((b.intent for b in reversed(sight.bodies) if isinstance(b, IntentRecorded | Proposed)), None)
+    decided = decided if decided is not None and decided.action == action else None
+    state = sight.observed(action.target, decided.resource_version if decided is not None else None)
+    intent = decided or (sight.planned(diagnosed.diagnosis, state) if state is not None else None)
     if state is None or intent is None:
         return None
-    before, after = cast("list[dict[str, Any]]", found.redact([intent.before, intent.after]))
+    before, after = cast("list[dict[str, Any]]", sight.redact([intent.before, intent.after]))
     return ProposalEntry(
         action=action_key(action),
+        on=f"{action.target.namespace}/{action.target.key} at {sight.cluster}",
         diff=diff(f"{action.target.namespace}/{action.target.key}", before, after),
-        blast_radius=blast_radius(action, state, evidence),
+        blast_radius=blast_radius(action, state, gathered.evidence if gathered is not None else None),
         undo=undo_plan(action, state),
         bound_to=bound_to(intent),
-        missing=missing_line(found.policy, found.policy_name, action, state),
+        missing=missing_line(sight.policy, sight.policy_name, action, state),
     )
 
 
@@ -209,20 +237,23 @@ def missing_line(policy: Policy, policy_name: str, action: WriteAction, state: T
     return f'{named} has no namespace "{target.namespace}" ({drafted}); in it the line is: {line}'
 
 
-def _only_unknown(bodies: Sequence[AnyBody]) -> str:
-    """What to say of a write that no rule spoke against, and that was not rehearsed; empty if it is not so."""
-    last = next((body for body in reversed(bodies) if isinstance(body, VerdictReached)), None)
-    if last is None or last.verdict.stage != "action_gate" or (entry := _verdict(last)).said != "unknown":
+def _shown_only(sight: Sight) -> str:
+    """What to say of a write that no rule speaks against and that was not tried on the API server; empty if it is not so."""
+    proposed = sight.last(Proposed)
+    if proposed is None or proposed.rehearsed:
         return ""
-    passed = sum(check.said == "passed" for check in entry.checks)
-    return f"{last.action} passes {passed} rules of the action gate; it was not rehearsed and not written: observe mode"
+    action = action_key(proposed.intent.action)
+    return f"{action} passes every rule that could be asked; it was not rehearsed and not made: observe mode"
 
 
-def _first(bodies: Sequence[AnyBody]) -> tuple[str, ...]:
-    diagnosed = next((body for body in reversed(bodies) if isinstance(body, Diagnosed)), None)
-    if diagnosed is None or not _only_unknown(bodies):
-        return ()
-    return (f"If you agree, make it yourself: {by_hand(diagnosed.diagnosis.action)}",)
+def _approval(sight: Sight) -> str | None:
+    """What a person said, if one was asked."""
+    asked, given = sight.last(ApprovalAsked), sight.last(ApprovalGiven)
+    if asked is None:
+        return None
+    if given is None:
+        return "no answer, which is a no"
+    return f"{given.approval.answer} by {given.approval.by}: {given.approval.why}"
 
 
 def _diagnosis(body: Diagnosed) -> DiagnosisEntry:
@@ -240,17 +271,16 @@ def _diagnosis(body: Diagnosed) -> DiagnosisEntry:
     )
 
 
-def _verdict(body: VerdictReached) -> VerdictEntry:
-    checks = tuple(_check(check) for check in body.verdict.checks)
+def _verdict(body: VerdictReached, mode: Mode) -> VerdictEntry:
+    checks = tuple(
+        CheckEntry(rule=c.rule, said="passed" if c.passed else "failed", reason=c.reason, facts=c.facts)
+        for c in body.verdict.checks
+    )
+    if mode == "observe" and body.verdict.stage == "action_gate":
+        checks = (*checks, CheckEntry(rule="A-DRY-RUN", said="unknown", reason=NOT_REHEARSED, facts=()))
     said = {check.said for check in checks}
     worst: Said = "failed" if not said or "failed" in said else "unknown" if "unknown" in said else "passed"
     return VerdictEntry(attempt=body.attempt, stage=body.verdict.stage, action=body.action, said=worst, checks=checks)
-
-
-def _check(check: Check) -> CheckEntry:
-    unknown = not check.passed and NOT_REHEARSED in check.reason
-    said: Said = "unknown" if unknown else "passed" if check.passed else "failed"
-    return CheckEntry(rule=check.rule, said=said, reason=NOT_REHEARSED if unknown else check.reason, facts=check.facts)
 
 
 def _write(body: Written) -> WriteEntry:

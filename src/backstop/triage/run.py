@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -17,7 +17,7 @@ from backstop.clock import Clock
 from backstop.cluster.client import ClusterClient
 from backstop.cluster.reads import ClusterReads, ReadLimits
 from backstop.errors import BackstopError, UsageError
-from backstop.events import AnyBody, Event, EventLog, IntentRecorded, Written
+from backstop.events import AnyBody, Event, EventLog, EvidenceGathered, IntentRecorded, Written
 from backstop.executor.client import ExecutorClient
 from backstop.models import Stores, build_models
 from backstop.models.budget import FileSpend
@@ -27,14 +27,14 @@ from backstop.pipeline.incident import Incident
 from backstop.pipeline.plan import plan
 from backstop.pipeline.session import Tools
 from backstop.policy import Mode, Policy, load_policy
-from backstop.ports import ClusterPort, ExecutorPort
-from backstop.records import Alert, Diagnosis, Intent, Outcome, TargetState, WorkloadRef
+from backstop.ports import ApproverPort, ClusterPort, ExecutorPort
+from backstop.records import Alert, Approval, ApprovalRequest, Diagnosis, Intent, Outcome, TargetState, WorkloadRef
 from backstop.redaction import Redactor
 from backstop.settings import Settings
-from backstop.triage.executor import WriteAccess, executor
+from backstop.triage.executor import Identity, WriteAccess, executor
 from backstop.triage.observing import NoExecutor, Witness, copied_state
 from backstop.triage.preflight import look_ahead
-from backstop.triage.report import Found, Report, report
+from backstop.triage.report import Found, ProposalEntry, Report, Sight, proposal, report
 
 EVENTS: Final = "events.jsonl"
 
@@ -61,9 +61,11 @@ class Job:
 
 @dataclass
 class Progress:
-    """What has been asked of the cluster so far: to be told truly by whoever cuts a run off."""
+    """What has been asked of the cluster so far: to be told truly by whoever cuts a run off. `ask` asks a person about one write,
+    which is shown as the entry says."""
 
     listen: Callable[[AnyBody], None]
+    ask: Callable[[ApprovalRequest, ProposalEntry | None], Awaitable[Approval | None]]
     bodies: list[AnyBody] = field(default_factory=list)
     asked: Intent | None = None  # a write that was asked for, until its answer is in
     written: list[Written] = field(default_factory=list)
@@ -75,6 +77,8 @@ class Progress:
         match body:
             case IntentRecorded(intent=intent):
                 self.asked = intent
+            case EvidenceGathered():
+                self.asked = None  # it is known not to have been made: the world is looked at anew
             case Written():
                 self.asked = None
                 self.written.append(body)
@@ -84,6 +88,7 @@ class Progress:
 async def triage(job: Job, settings: Settings, clock: Clock, progress: Progress) -> Report:
     """Raises UsageError for what the person who asked can put right, before anything is started; BackstopError otherwise."""
     policy = load_policy(job.policy)
+    _require_auto(job, policy)
     async with AsyncExitStack() as stack:
         try:
             client = await stack.enter_async_context(ClusterClient(job.kubeconfig, job.context))
@@ -91,6 +96,18 @@ async def triage(job: Job, settings: Settings, clock: Clock, progress: Progress)
             return await _Run(job, policy, settings, clock, stack).work(client, progress)
         finally:
             progress.closing = True
+
+
+def _require_auto(job: Job, policy: Policy) -> None:
+    """Raises UsageError for a run that may write by itself where the policy lets nobody."""
+    rule = policy.namespace(job.target.namespace)
+    verbs = {verb for workload in rule.workloads for verb in workload.verbs} if rule is not None else set()
+    if job.mode == "auto" and not (rule is not None and any(rule.mode(verb) == "auto" for verb in verbs)):
+        raise UsageError(
+            f"the policy {job.policy} lets no verb be written without asking in namespace {job.target.namespace}",
+            unchanged="nothing was started, and nothing was written",
+            todo='say --mode approve, or give a verb the mode "auto" there',
+        )
 
 
 class _Run:
@@ -108,25 +125,31 @@ class _Run:
         began = self._clock.monotonic()
         self.log.listen(progress.hear)
         witness = Witness(ClusterReads(client, self._clock, ReadLimits(log_lines=self._settings.evidence_log_lines)))
-        outcome = await _worked(Incident(await self.tools(witness), _alert(self._job)))
+        sight = self._sight(client.server, witness, progress)
+        outcome = await _worked(Incident(await self._tools(witness, _Approver(sight, progress)), _alert(self._job)))
         return report(
             Found(
                 target=self._job.target,
-                cluster=client.server,
-                mode=self._job.mode,
-                policy=self._policy,
-                policy_name=self._job.policy,
                 outcome=outcome,
-                bodies=progress.bodies,
-                observed=witness.observed,
-                planned=self.planned,
-                redact=self.redactor.redact_json,
+                sight=sight,
                 seconds=self._clock.monotonic() - began,
                 record=str(self._job.record),
             )
         )
 
-    async def tools(self, cluster: ClusterPort) -> Tools:
+    def _sight(self, cluster: str, witness: Witness, progress: Progress) -> Sight:
+        return Sight(
+            cluster=cluster,
+            mode=self._job.mode,
+            policy=self._policy,
+            policy_name=self._job.policy,
+            bodies=progress.bodies,
+            observed=witness.observed,
+            planned=self.planned,
+            redact=self.redactor.redact_json,
+        )
+
+    async def _tools(self, cluster: ClusterPort, approver: ApproverPort) -> Tools:
         """Raises BackstopError for a model or an executor that cannot be used."""
         feed, state = CallFeed(), self._state()
         models = build_models(self._settings, self._clock, feed, Stores(spend=FileSpend(self._job.state / "spend.json")))
@@ -143,7 +166,7 @@ class _Run:
             settings=self._settings,
             calls=feed,
             mode=self._job.mode,
-            approver=None,
+            approver=approver,
             redactor=lambda: self.redactor,
         )
 
@@ -164,15 +187,33 @@ class _Run:
         return Breaker(state / "breaker.json", self._clock, budget_of(self._settings))
 
     async def _executor(self) -> ExecutorPort:
-        job, write = self._job, self._job.write
-        if write is None:
+        job = self._job
+        if job.write is None:
             return NoExecutor()
         arguments = (
-            *("--kubeconfig", write.kubeconfig, *(("--context", write.context) if write.context else ())),
-            *("--policy", job.policy, "--socket", self._scratch / "x" / "s", "--state", job.state / "executor"),
-        )
+            *_identity("", job.write.executor), *_identity("rehearser-", job.write.rehearser), "--mode", job.mode,
+            "--policy", job.policy, "--socket", self._scratch / "x" / "s", "--state", job.state / "executor",
+        )  # fmt: skip
         socket = await self._stack.enter_async_context(executor(arguments, job.record / "executor.log"))
         return ExecutorClient(socket, policy_digest=self._policy.digest())
+
+
+@dataclass(frozen=True)
+class _Approver:
+    """The `ApproverPort` of one run: shows a person what is to be decided on."""
+
+    sight: Sight
+    progress: Progress
+
+    async def ask(self, request: ApprovalRequest) -> Approval | None:
+        return await self.progress.ask(request, proposal(self.sight))
+
+
+def _identity(prefix: str, access: Identity | None) -> tuple[str | Path, ...]:
+    if access is None:
+        return ()
+    context = (f"--{prefix}context", access.context) if access.context else ()
+    return (f"--{prefix}kubeconfig", access.kubeconfig, *context)
 
 
 def _record(job: Job, clock: Clock, stack: AsyncExitStack) -> EventLog:
