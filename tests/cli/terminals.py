@@ -20,19 +20,20 @@ _ESCAPES = re.compile(r"\x1b(?:\[[0-9;?]*[A-Za-z]|[78])")
 
 @dataclass
 class Seat:
-    """Where the person sits. `shown` is everything that the terminal has shown so far."""
+    """Where the person sits. `shown` is everything that the terminal has shown so far, `read` how much of it was waited for."""
 
     process: subprocess.Popen[str]
     master: int
     shown: str = ""
+    read: int = 0
 
     def type(self, text: str) -> None:
         os.write(self.master, text.encode())
 
     def wait_for(self, words: str, seconds: float = 60) -> None:
-        """Until the terminal shows them."""
+        """Until the terminal shows them, after what was waited for before."""
         deadline = time.monotonic() + seconds
-        while words not in self.shown:
+        while words not in self.shown[self.read :]:
             left = deadline - time.monotonic()
             assert left > 0, self.shown
             if select.select([self.master], [], [], left)[0]:
@@ -40,6 +41,7 @@ class Seat:
                     self.shown += _ESCAPES.sub("", os.read(self.master, 65536).decode("utf-8", "replace"))
                 except OSError:  # the other end is closed
                     raise AssertionError(self.shown) from None
+        self.read = self.shown.index(words, self.read) + len(words)
 
     def ended(self, seconds: float = 60) -> tuple[int, str, str]:
         """Exit code, standard output and standard error, which are no terminals."""

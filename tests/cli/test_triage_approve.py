@@ -115,7 +115,6 @@ def test_a_yes_to_what_has_changed_meanwhile_is_void(desk: Desk, own_shop: Embed
         asyncio.run(send(own_shop.kubeconfigs["admin"], [changed]))
         seat.type("as it was shown\n")
         seat.wait_for("4 pods")  # another write, and so another question
-        seat.shown = ""
         seat.wait_for(QUESTION)
         seat.type("no\n")
         said = report(seat, code=3)
