@@ -128,3 +128,26 @@ async def test_a_helper_who_may_write_roles_cannot_give_away_more_than_they_have
         status, answer = await api.ask("investigator", method, f"{path}/{where}", body)
         assert status == 403
         assert "attempting to grant RBAC permissions not currently held" in answer["message"]
+
+
+async def test_the_rehearser_creates_pods_and_does_nothing_else(api: Shop) -> None:
+    bootstrap.grant_rehearser(api.registry, "shop")
+    pod = {"metadata": {"name": "p"}, "spec": {"containers": [{"name": "c", "image": "demo/web:1.0"}]}}
+    assert (await api.ask("rehearser", "POST", "/api/v1/namespaces/shop/pods?dryRun=All", pod))[0] == 201
+    for resource in (r for r in RESOURCES if r.stored):
+        assert (await api.ask("rehearser", "GET", resource.path("shop")))[0] == 403, resource.plural
+        for method, path in writes_to(resource):
+            if (method, path) != ("POST", "/api/v1/namespaces/shop/pods"):
+                assert (await api.ask("rehearser", method, path, CHANGE))[0] == 403, f"{method} {path}"
+    assert (await api.ask("rehearser", "POST", "/api/v1/namespaces/default/pods?dryRun=All", pod))[0] == 403
+
+
+@pytest.mark.parametrize("who", ["investigator", "executor"])
+async def test_what_bounds_a_write_can_be_seen_and_not_changed(api: Shop, who: str) -> None:
+    for path in (
+        "/apis/autoscaling/v2/namespaces/shop/horizontalpodautoscalers",
+        "/apis/policy/v1/namespaces/shop/poddisruptionbudgets",
+        "/api/v1/namespaces/shop/resourcequotas",
+    ):
+        assert (await api.ask(who, "GET", path))[0] == 200, path
+        assert (await api.ask(who, "POST", path, {"metadata": {"name": "x"}}))[0] == 403, path

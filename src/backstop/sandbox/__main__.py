@@ -15,6 +15,7 @@ import sys
 from pathlib import Path
 
 from backstop.clock import SystemClock
+from backstop.errors import ConfigError
 from backstop.sandbox.runtime import Runtime
 
 
@@ -23,6 +24,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--state", type=Path, required=True, help="directory for everything it writes")
     parser.add_argument("--seed", default="0", help="same seed, same names")
     parser.add_argument("--empty", action="store_true", help="without the demo fleet")
+    parser.add_argument("--manifests", type=Path, help="YAML or JSON file of objects to install before the API answers")
     parser.add_argument("--port", type=int, default=0, help="of the API; 0: one that is free")
     parser.add_argument("--until-stdin-closes", action="store_true", help="leave when standard input ends")
     return parser.parse_args()
@@ -30,6 +32,7 @@ def _arguments() -> argparse.Namespace:
 
 async def _run(asked: argparse.Namespace, runtime: Runtime) -> int:
     from backstop.sandbox.cluster import EmbeddedCluster
+    from backstop.sandbox.manifests import read_manifests
 
     loop = asyncio.get_running_loop()
     leave = asyncio.Event()
@@ -37,9 +40,14 @@ async def _run(asked: argparse.Namespace, runtime: Runtime) -> int:
         loop.add_signal_handler(number, leave.set)
     if asked.until_stdin_closes:
         await _watch_stdin(leave)
-    cluster = EmbeddedCluster(asked.state, seed=asked.seed, empty=asked.empty, runtime=runtime)
     try:
+        manifests = read_manifests(asked.manifests) if asked.manifests else []
+        cluster = EmbeddedCluster(asked.state, seed=asked.seed, empty=asked.empty, manifests=manifests, runtime=runtime)
         access = await cluster.start(port=asked.port)
+    except ConfigError as error:
+        await runtime.stop()
+        sys.stderr.write(f"cannot start the cluster: {error}\n")
+        return 2
     except OSError as error:
         await runtime.stop()
         where = f"{error.filename}: " if error.filename else ""

@@ -14,10 +14,12 @@ from typing import Any, Protocol
 
 import yaml
 
-from backstop.sandbox import resources
+from backstop.errors import ConfigError
+from backstop.sandbox import resources, schema
 from backstop.sandbox.access import Authenticator
 from backstop.sandbox.http_ports import User
-from backstop.sandbox.resources import Resource
+from backstop.sandbox.resources import Resource, by_kind
+from backstop.sandbox.status import StatusError
 from backstop.sandbox.users import AUTHENTICATED, MASTERS, UNAUTHENTICATED
 
 Object = dict[str, Any]
@@ -48,6 +50,8 @@ class Objects(Protocol):
     """Where the objects go: the registry."""
 
     def create(self, resource: Resource, namespace: str, obj: Object) -> Object: ...
+
+    def update(self, resource: Resource, namespace: str, name: str, obj: Object) -> Object: ...
 
     def get(self, resource: Resource, namespace: str, name: str) -> Object: ...
 
@@ -97,12 +101,11 @@ CLUSTER_ROLES: Mapping[str, list[Object]] = {
     ],
     "system:well-known": [_paths("/.well-known", "/.well-known/*")],
     "backstop:investigator": [
-        rule("", ["configmaps", "events", "namespaces", "nodes", "pods", "pods/log", "services"], READ),
+        rule("", ["configmaps", "events", "namespaces", "nodes", "pods", "pods/log", "resourcequotas", "services"], READ),
         rule("apps", ["deployments", "replicasets"], READ),
         rule("discovery.k8s.io", ["endpointslices"], READ),
         rule("autoscaling", ["horizontalpodautoscalers"], READ),
         rule("policy", ["poddisruptionbudgets"], READ),
-        rule("", ["resourcequotas"], READ),
         rule("", ["services/proxy"], ["get"]),
     ],
     "backstop:traffic": [rule("", ["services/proxy"], ["get"]), rule("", ["services"], READ)],
@@ -151,30 +154,59 @@ def install(objects: Objects) -> None:
 
 
 def grant_executor(objects: Objects, namespace: str, deployments: Iterable[str]) -> None:
-    """Lets the executor see the workloads of `namespace` and patch the named Deployments there, and nothing else."""
-    names = list(deployments)
+    """Lets the executor see what bounds its writes in `namespace` and patch the named Deployments there, and nothing else."""
+    see = ["get", "list"]
     rules = [
-        rule("apps", ["deployments", "replicasets"], ["get", "list"]),
-        rule("", ["pods"], ["get", "list"]),
-        rule("autoscaling", ["horizontalpodautoscalers"], ["get", "list"]),
-        rule("policy", ["poddisruptionbudgets"], ["get", "list"]),
-        rule("apps", ["deployments", "deployments/scale"], ["patch"], names),
+        rule("apps", ["deployments", "replicasets"], see),
+        rule("", ["pods", "resourcequotas"], see),
+        rule("autoscaling", ["horizontalpodautoscalers"], see),
+        rule("policy", ["poddisruptionbudgets"], see),
+        rule("apps", ["deployments", "deployments/scale"], ["patch"], deployments),
     ]
-    if objects.find(resources.NAMESPACES, "", namespace) is None:
-        objects.create(resources.NAMESPACES, "", _named(namespace))
     _grant(objects, namespace, "executor", rules)
 
 
 def grant_rehearser(objects: Objects, namespace: str) -> None:
-    """Lets the rehearser create pods in `namespace`: as dry-runs, if an admission policy says so."""
+    """Lets the rehearser create pods in `namespace`. That these may be dry runs only is what an admission policy has to say."""
     _grant(objects, namespace, "rehearser", [rule("", ["pods"], ["create"])])
 
 
 def _grant(objects: Objects, namespace: str, account: str, rules: list[Object]) -> None:
-    name = f"{HOME}-{account}"
+    """A Role of an identity in a namespace, which is made if there is none, and its binding."""
+    name = f"backstop-{account}"
+    if objects.find(resources.NAMESPACES, "", namespace) is None:
+        objects.create(resources.NAMESPACES, "", _named(namespace))
     objects.create(resources.ROLES, namespace, _named(name, rules=rules))
     ref = {"apiGroup": RBAC, "kind": "Role", "name": name}
     objects.create(resources.ROLEBINDINGS, namespace, _named(name, roleRef=ref, subjects=[_account(account)]))
+
+
+def install_manifests(objects: Objects, manifests: Iterable[Object]) -> None:
+    """Creates every object, or replaces the one of its name, in order. Raises ConfigError for one that the API would refuse."""
+    for manifest in manifests:
+        kind, meta = manifest.get("kind"), manifest.get("metadata")
+        name = meta.get("name") if isinstance(meta, dict) else None
+        try:
+            _install(objects, manifest)
+        except (StatusError, ValueError) as error:
+            raise ConfigError(f"{kind} {name} cannot be installed: {error}") from error
+
+
+def _install(objects: Objects, manifest: Object) -> None:
+    """Raises StatusError, and ValueError for what is not even an object of its kind."""
+    api_version, kind = str(manifest.get("apiVersion")), str(manifest.get("kind"))
+    resource, type_name = by_kind(api_version, kind), schema.type_name(api_version, kind)
+    if resource is None or type_name is None or not resource.stored:
+        raise ValueError(f"no kind {kind} is served in {api_version}")
+    read = schema.read(manifest, type_name)
+    if read.unknown:
+        raise ValueError(f"it has no field {', '.join(read.unknown)}")
+    meta = read.value.get("metadata") or {}
+    namespace, name = meta.get("namespace", "default") if resource.namespaced else "", meta.get("name", "")
+    if name and objects.find(resource, namespace, name) is not None:
+        objects.update(resource, namespace, name, read.value)
+    else:
+        objects.create(resource, namespace, read.value)
 
 
 def admin_token(authenticator: Authenticator) -> str:

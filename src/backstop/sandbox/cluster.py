@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -70,16 +70,19 @@ class EmbeddedCluster:
         *,
         seed: int | str,
         empty: bool = False,
+        manifests: Iterable[Object] = (),
         clock: Clock | None = None,
         runtime: Runtime | None = None,
         errors: TextIO | None = None,
     ) -> None:
-        """`errors` is where control loops and kubelet report an object that they stumble over: standard error by default."""
+        """`manifests` are installed beside the fleet before the API answers. `errors` is where control
+        loops and kubelet report an object that they stumble over: standard error by default."""
         self.state = state.absolute()
         self.clock = clock or SystemClock()
         self.registry = Registry(Store(seed), self.clock)
         self._seed = seed
         self._empty = empty
+        self._manifests = tuple(manifests)
         self._errors = errors or sys.stderr
         self._runtime = runtime or Runtime(self.clock)
         self._tasks: list[asyncio.Task[None]] = []
@@ -87,7 +90,8 @@ class EmbeddedCluster:
         """Set to the error if a part of the cluster dies of a bug."""
 
     async def start(self, *, port: int = 0) -> Access:
-        """Answers when the API does. The fleet is applied by then, its pods are on their way. Raises OSError for a busy port."""
+        """Answers when the API does. The fleet is applied by then, its pods are on their way. Raises OSError for a busy
+        port, ConfigError for a manifest that cannot be installed."""
         self.state.mkdir(parents=True, exist_ok=True)
         certificates = certs.make(self.state, self.clock.now())
         ca_pem = certificates.ca.read_bytes()
@@ -117,6 +121,7 @@ class EmbeddedCluster:
         bootstrap.install(self.registry)
         self._kubelet.register()
         self._apply_fleet()
+        bootstrap.install_manifests(self.registry, self._manifests)
         audit = self.state / "audit.jsonl"
         self._server = ApiServer(self.registry, ports, AuditLog(audit, self.clock, self._seed))
         url = await self._server.start(certificates, port=port)
