@@ -9,10 +9,14 @@ from __future__ import annotations
 from typing import Any
 
 from backstop.sandbox import quota
+from backstop.sandbox.controllers.state import controller_of
 from backstop.sandbox.listing import Selector
 from backstop.sandbox.registry import Registry
-from backstop.sandbox.resources import PODDISRUPTIONBUDGETS, PODS, RESOURCEQUOTAS, Resource
+from backstop.sandbox.resources import DEPLOYMENTS, PODDISRUPTIONBUDGETS, PODS, REPLICASETS, RESOURCEQUOTAS, STATEFULSETS, Resource
 from backstop.sandbox.store import Object
+
+OWNERS = {"Deployment": DEPLOYMENTS, "ReplicaSet": REPLICASETS, "StatefulSet": STATEFULSETS}
+"""Workloads that have a size, by the kind in an owner reference."""
 
 
 class QuotaStatus:
@@ -44,7 +48,7 @@ class DisruptionBudgets:
         self.stop = registry.subscribe(self._on_change)
 
     def _on_change(self, change: str, resource: Resource, obj: Object, _old: Object | None) -> None:
-        if resource is PODS:
+        if resource is PODS or resource in OWNERS.values():
             for budget in self._registry.store.every(PODDISRUPTIONBUDGETS, obj["metadata"]["namespace"]):
                 self._settle(budget)
         elif resource is PODDISRUPTIONBUDGETS and change != "DELETED":
@@ -66,11 +70,38 @@ class DisruptionBudgets:
             chosen = Selector.of(spec["selector"])
             every = self._registry.store.every(PODS, budget["metadata"]["namespace"])
             pods = [pod for pod in every if chosen.matches(pod["metadata"].get("labels"))]
-        expected, healthy = len(pods), sum(map(_healthy, pods))
-        wanted = _wanted(spec, expected)
+        bound = spec.get("maxUnavailable", spec.get("minAvailable", 0))
+        absolute = spec.get("maxUnavailable") is None and isinstance(bound, int)
+        expected = len(pods) if absolute else self._scale(pods)
+        if expected is None:  # pods that nobody replaces: how many there should be is unknown, so none may go
+            return self._verdict(budget, expected=0, healthy=0, wanted=0, reason="SyncFailed")
+        return self._verdict(budget, expected=expected, healthy=sum(map(_healthy, pods)), wanted=_wanted(spec, expected))
+
+    def _scale(self, pods: list[Object]) -> int | None:
+        """How many pods the workloads above these want in all; None if a pod has none. Sizes, not pods, as in the real controller:
+        a pod that could not be made is missing, not less to be missed."""
+        sizes: dict[str, int] = {}
+        for pod in pods:
+            workload = self._workload(pod)
+            if workload is None:
+                return None
+            sizes[workload["metadata"]["uid"]] = workload["spec"].get("replicas", 1)
+        return sum(sizes.values())
+
+    def _workload(self, obj: Object) -> Object | None:
+        """The topmost owner of a pod that has a size."""
+        found, owner = None, controller_of(obj)
+        while owner is not None and (resource := OWNERS.get(owner["kind"])) is not None:
+            above = self._registry.store.get(resource, obj["metadata"]["namespace"], owner["name"])
+            if above is None or above["metadata"]["uid"] != owner["uid"]:
+                break
+            found, owner = above, controller_of(above)
+        return found
+
+    def _verdict(self, budget: Object, *, expected: int, healthy: int, wanted: int, reason: str = "") -> Object:
         allowed = max(0, healthy - wanted) if expected else 0
         return {
-            "conditions": [self._condition(budget, allowed)],
+            "conditions": [self._condition(budget, allowed, reason)],
             "currentHealthy": healthy,
             "desiredHealthy": wanted,
             "disruptionsAllowed": allowed,
@@ -78,12 +109,12 @@ class DisruptionBudgets:
             "observedGeneration": budget["metadata"].get("generation", 1),
         }
 
-    def _condition(self, budget: Object, allowed: int) -> Object:
+    def _condition(self, budget: Object, allowed: int, reason: str) -> Object:
         condition: dict[str, Any] = {
             "type": "DisruptionAllowed",
             "status": "True" if allowed else "False",
-            "reason": "SufficientPods" if allowed else "InsufficientPods",
-            "message": "",
+            "reason": reason or ("SufficientPods" if allowed else "InsufficientPods"),
+            "message": "found no controllers for pod" if reason else "",
             "observedGeneration": budget["metadata"].get("generation", 1),
         }
         before = ((budget.get("status") or {}).get("conditions") or [{}])[0]
