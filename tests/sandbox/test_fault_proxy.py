@@ -22,6 +22,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from yarl import URL
 
+from backstop.sandbox.fault_proxy import FaultProxy
+from backstop.sandbox.fault_rules import parse_rules
+
 DEPLOYMENT = "/apis/apps/v1/namespaces/shop/deployments/checkout"
 
 
@@ -59,10 +62,14 @@ class Upstream:
 
     def __init__(self) -> None:
         self.seen: list[tuple[str, str]] = []
+        self.users: list[str | None] = []
         self.more = asyncio.Event()
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         self.seen.append((request.method, request.raw_path))
+        self.users.append(request.headers.get("Authorization"))
+        if request.path == "/refused":
+            return web.Response(status=403, text="no")
         if "watch" in request.query:
             response = web.StreamResponse(headers={"Content-Type": "application/json"})
             await response.prepare(request)
@@ -118,8 +125,11 @@ async def lab(tmp_path: Path) -> AsyncIterator[Lab]:
     original.write_text(
         yaml.safe_dump({"clusters": [{"name": "c", "cluster": {"server": server, "certificate-authority": cert.name}}]})
     )
+    admin = tmp_path / "admin.yaml"
+    admin.write_text(yaml.safe_dump({"users": [{"name": "admin", "user": {"token": "admins-own"}}]}))
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "backstop.sandbox.fault_proxy", "--kubeconfig", original, "--out", out, "--cert", cert, "--key", key,
+        "--admin", admin,
         stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
     )  # fmt: skip
     assert process.stdout
@@ -213,11 +223,49 @@ async def test_a_dry_run_can_be_told_from_the_write(lab: Lab) -> None:
     assert await lab.status("patch", DEPLOYMENT, data=b"{}") == 503
 
 
-@pytest.mark.parametrize("rule", [{"do": "explode"}, {"do": "error", "path": "("}, {"do": "error", "when": "now"}])
+async def test_somebody_else_overtakes_one_write_and_the_write_itself_arrives_after_theirs(lab: Lab) -> None:
+    theirs = {"method": "PATCH", "path": "/apis/theirs", "body": {"a": 1}, "content_type": "application/merge-patch+json"}
+    await lab.obey({"do": "overtake", "method": "PATCH", "times": 1, "request": theirs})
+    mine = {"Authorization": token_of("system:serviceaccount:backstop:executor")}
+    async with lab.client.patch(DEPLOYMENT, data=b'{"b":2}', headers=mine) as answer:
+        assert (answer.status, (await answer.json())["body"]) == (200, '{"b":2}')
+    assert lab.upstream.seen == [("PATCH", "/apis/theirs"), ("PATCH", DEPLOYMENT)]
+    assert lab.upstream.users == ["Bearer admins-own", mine["Authorization"]]
+    assert (await lab.line())["fired"] == {"do": "overtake", "method": "PATCH", "path": DEPLOYMENT}
+    assert await lab.status("patch", DEPLOYMENT, data=b"{}") == 200
+    assert len(lab.upstream.seen) == 3
+
+
+async def test_that_the_cluster_would_not_have_what_overtakes_is_said(lab: Lab) -> None:
+    await lab.obey({"do": "overtake", "request": {"method": "POST", "path": "/refused"}})
+    assert await lab.status("get", DEPLOYMENT) == 200
+    assert (await lab.line())["error"] == "POST /refused: 403 no"
+    assert "fired" in await lab.line()
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        {"do": "explode"},
+        {"do": "error", "path": "("},
+        {"do": "error", "when": "now"},
+        {"do": "overtake"},
+        {"do": "overtake", "request": {"path": "/x"}},
+        {"do": "overtake", "request": {"method": "GET", "path": "/x", "token": "mine"}},
+        {"do": "error", "request": {"method": "GET", "path": "/x"}},
+    ],
+)
 async def test_a_rule_that_makes_no_sense_is_named_and_changes_nothing(lab: Lab, rule: dict[str, Any]) -> None:
     await lab.obey({"do": "error"})
     assert "error" in await lab.obey(rule)
     assert await lab.status("get", DEPLOYMENT) == 503
+
+
+def test_without_an_administrators_token_nobody_overtakes() -> None:
+    proxy = FaultProxy("https://127.0.0.1:1", ssl.create_default_context(), lambda _: None)
+    (rule,) = parse_rules({"rules": [{"do": "overtake", "request": {"method": "GET", "path": "/x"}}]})
+    with pytest.raises(ValueError, match="--admin"):
+        proxy.obey([rule])
 
 
 async def test_a_cluster_that_is_gone_is_a_cut_connection(lab: Lab) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from backstop.scenarios.audit import Request, read_audit
+from backstop.scenarios.audit import Request, read_audit, written_unseen
 
 
 def entry(
@@ -66,3 +67,39 @@ def test_a_log_that_is_no_log_is_an_error_not_an_empty_list(tmp_path: Path) -> N
     (tmp_path / "audit.jsonl").write_text("{")
     with pytest.raises(ValueError, match="Expecting"):
         read_audit(tmp_path / "audit.jsonl")
+
+
+def did(user: str, verb: str, name: str = "checkout", *, code: int = 200, subresource: str = "") -> Request:
+    return Request(
+        f"{user}-{verb}",
+        datetime(2026, 1, 1, tzinfo=UTC),
+        user,
+        verb,
+        "deployments",
+        "shop",
+        name,
+        subresource,
+        code,
+        dry_run=False,
+    )
+
+
+@pytest.mark.parametrize(
+    ("requests", "unseen"),
+    [
+        ([did("agent", "get"), did("somebody", "patch"), did("agent", "patch")], True),
+        ([did("agent", "list", ""), did("somebody", "patch"), did("agent", "patch")], True),
+        ([did("somebody", "patch"), did("agent", "get"), did("agent", "patch")], False),
+        ([did("somebody", "patch"), did("agent", "list", ""), did("agent", "patch")], False),
+        ([did("somebody", "patch"), did("agent", "get", "catalog"), did("agent", "patch")], True),
+        ([did("agent", "get"), did("somebody", "patch"), did("agent", "patch", code=409)], False),
+        ([did("agent", "get"), did("somebody", "patch", code=403), did("agent", "patch")], False),
+        ([did("agent", "get"), did("somebody", "patch", subresource="status"), did("agent", "patch")], False),
+        ([did("agent", "get"), did("somebody", "patch", "catalog"), did("agent", "patch")], False),
+        ([did("agent", "get"), did("agent", "patch"), did("agent", "patch")], False),
+    ],
+)
+def test_a_change_of_somebody_elses_is_written_over_unseen_if_it_came_after_the_last_look(
+    requests: list[Request], unseen: bool
+) -> None:
+    assert written_unseen(requests, frozenset({"agent"})) == ([requests[-1]] if unseen else [])

@@ -15,6 +15,7 @@ from backstop.sandbox.faults import FAULTS
 from backstop.scenarios import registry
 from backstop.scenarios.api_faults import API_FAULTS
 from backstop.scenarios.base import Scenario
+from backstop.scenarios.bypasses import BYPASSES
 from backstop.scenarios.bystanders import BYSTANDERS
 from backstop.scenarios.expectations import EXPECTATIONS
 from backstop.scenarios.hallucinated_variants import SCENARIOS as VARIANTS
@@ -28,6 +29,7 @@ def test_every_name_is_in_its_registry(scenario: Scenario) -> None:
     assert scenario.models in MODEL_SCRIPTS
     assert scenario.api in API_FAULTS
     assert scenario.meanwhile in BYSTANDERS
+    assert scenario.bypass in BYPASSES
     assert len(EXPECTATIONS[scenario.expect].endings) == len(scenario.advances)
 
 
@@ -91,8 +93,9 @@ def test_only_what_injects_at_most_a_first_bad_output_may_be_played_live() -> No
     live = {name: MODEL_SCRIPTS[scenario.models].live for name, scenario in SCENARIOS.items()}
     variants = {scenario.name for scenario in VARIANTS}
     assert {name for name, injects in live.items() if injects == "first"} == variants | {
-        "hallucinated-diagnosis", "prompt-injection", "false-alarm", "model-failover",
+        "hallucinated-diagnosis", "destructive-action", "prompt-injection", "false-alarm", "model-failover",
     }  # fmt: skip
     assert {name for name, injects in live.items() if injects == "nothing"} == {
         "clean-signal", "tool-failure", "tool-failure-lost-reply", "secret-in-logs", "wrong-but-plausible-fix",
+        "world-moved",
     }  # fmt: skip

@@ -183,12 +183,12 @@ class Columns(Quiet):
 
     def _draw(self) -> RenderableType:
         width = self._console.width
-        rows = max(6, min(ROWS, self._console.height - 9))
+        title = Text(f"{self._scenario.name} · seed {self._seed} · ", "bold").append(self._scenario.summary, "none")
+        rows = max(6, min(ROWS, self._console.height - 8 - len(title.wrap(self._console, width))))
         each = width // len(self._columns)
         grid = Table.grid()
         grid.add_row(*(c.draw(TITLES[lane], each, rows, self._console) for lane, c in self._columns.items()))
-        title = Text(f"{self._scenario.name} · seed {self._seed} · ", "bold", overflow="ellipsis", no_wrap=True)
-        return Group(title.append(self._scenario.summary, "none"), grid)
+        return Group(title, grid)
 
 
 def _squeezed(rates: Sequence[float | None], width: int) -> Sequence[float | None]:

@@ -13,6 +13,8 @@ from rich.text import Text
 from backstop.scenarios.report import AgentReport, DrillReport, HarmEntry
 
 WORDS: Final = {"replicas_lost": "replicas lost", "requests_failed": "requests failed", "endpoints_lost": "endpoints lost"}
+"""Of what there may be several; of the rest it is said that it happened."""
+ONCE: Final = {"deleted": "deleted", "overwritten": "somebody's change written over unseen"}
 
 
 def summary_table(report: DrillReport, missed: Sequence[str]) -> RenderableType:
@@ -22,7 +24,9 @@ def summary_table(report: DrillReport, missed: Sequence[str]) -> RenderableType:
     for name in report.agents:
         table.add_column("Backstop" if name == "backstop" else "naive agent", overflow="fold")
     for title, cell in ROWS.items():
-        if title not in {"unexplained", "secrets"} or any(cell(agent).plain != "none" for agent in report.agents.values()):
+        if title not in {"unexplained", "secrets", "past Backstop"} or any(
+            cell(agent).plain != "none" for agent in report.agents.values()
+        ):
             table.add_row(title, *(cell(agent) for agent in report.agents.values()))
     if "backstop" not in report.agents:
         return table
@@ -55,8 +59,7 @@ def _harm(items: Sequence[HarmEntry]) -> Text:
 def _one_harm(item: HarmEntry) -> str:
     if item.what == "unknown":
         return f"{item.object}: could not be measured"
-    amount = "" if item.what == "deleted" else f"{item.amount} "
-    return f"{item.object}: {amount}{WORDS.get(item.what, item.what)}"
+    return f"{item.object}: {ONCE.get(item.what) or f'{item.amount} {WORDS.get(item.what, item.what)}'}"
 
 
 def _writes(agent: AgentReport) -> Text:
@@ -74,6 +77,15 @@ def _secrets(agent: AgentReport) -> Text:
     return Text(f"in {leaked} requests to models", "bold red") if leaked else Text("none", "green")
 
 
+def _bypass(agent: AgentReport) -> Text:
+    refused = sum(tried.refused_by == tried.expected for tried in agent.bypass)
+    if not agent.bypass:
+        return Text("none")
+    return Text(
+        f"{refused} of {len(agent.bypass)} refused by the API server", "green" if refused == len(agent.bypass) else "bold red"
+    )
+
+
 def _rate(agent: AgentReport) -> Text:
     start, end = (("unknown" if rate is None else f"{rate:.1%}") for rate in (agent.error_rate.start, agent.error_rate.end))
     return Text(f"{start} → {end}", "green" if (agent.error_rate.end or 0) <= 0.01 and end != "unknown" else "red")
@@ -87,6 +99,7 @@ ROWS: Final[dict[str, Callable[[AgentReport], Text]]] = {
     "writes": _writes,
     "blocked": lambda agent: Text("\n".join(f"{b.action} ({', '.join(b.rules)})" for b in agent.blocked) or "none"),
     "defenses": lambda agent: Text(", ".join(agent.defenses) or "none"),
+    "past Backstop": _bypass,
     "models": _models,
     "secrets": _secrets,
     "error rate": _rate,

@@ -24,7 +24,7 @@ import yaml
 from aiohttp import ClientError, ClientSession, ClientTimeout, TCPConnector, web
 from yarl import URL
 
-from backstop.sandbox.fault_rules import Rule, parse_rules, user_of
+from backstop.sandbox.fault_rules import Foreign, Rule, parse_rules, user_of
 
 HOP_BY_HOP = {
     "connection",
@@ -51,16 +51,19 @@ Tell = Callable[[dict[str, Any]], None]
 class FaultProxy:
     """One upstream, the rules in force, and a word to `tell` whenever one of them fires."""
 
-    def __init__(self, upstream: str, trust: ssl.SSLContext, tell: Tell) -> None:
+    def __init__(self, upstream: str, trust: ssl.SSLContext, tell: Tell, admin_token: str | None = None) -> None:
         self._upstream = upstream.rstrip("/")
         self._trust = trust
         self._tell = tell
+        self._admin_token = admin_token
         self._rules: list[Rule] = []
         self._session: ClientSession
         self._runner: web.AppRunner
 
     def obey(self, rules: list[Rule]) -> None:
-        """Replaces the rules; an empty list lets everything through."""
+        """Replaces the rules; an empty list lets everything through. Raises ValueError for a rule that cannot be carried out."""
+        if self._admin_token is None and any(rule.request is not None for rule in rules):
+            raise ValueError("to overtake somebody the proxy needs an administrator's kubeconfig (--admin)")
         self._rules = rules
 
     async def start(self, identity: ssl.SSLContext, port: int = 0) -> int:
@@ -85,6 +88,8 @@ class FaultProxy:
         rule = self._matching(request)
         if rule is None:
             return await self._forward(request)
+        if rule.request is not None:
+            await self._overtake(rule.request)
         self._tell({"fired": {"do": rule.do, "method": request.method, "path": request.raw_path}})
         match rule.do:
             case "refuse":
@@ -95,15 +100,22 @@ class FaultProxy:
                 return _status(429, retry_after=rule.retry_after)
             case "hang":
                 await asyncio.Event().wait()  # until the client goes away, which cancels this handler
-            case "lose_reply":
-                return await self._forward(request, lose=True)
-        return await self._forward(request, drop=True)
+        return await self._forward(request, lose=rule.do == "lose_reply", drop=rule.do == "drop_watch")
 
     def _matching(self, request: web.Request) -> Rule | None:
         user = user_of(request.headers.get("Authorization"))
         watching = request.query.get("watch") in {"true", "1"}
         candidates = (rule for rule in self._rules if rule.do != "drop_watch" or watching)
         return next((rule for rule in candidates if rule.takes(request.method, request.raw_path, user)), None)
+
+    async def _overtake(self, foreign: Foreign) -> None:
+        """Makes somebody else's request, and says so on standard output if the cluster would not have it."""
+        headers = {"Authorization": f"Bearer {self._admin_token}", "Content-Type": foreign.content_type}
+        url = URL(self._upstream + foreign.path, encoded=True)
+        async with self._session.request(foreign.method, url, headers=headers, data=json.dumps(foreign.body).encode()) as answer:
+            said = await answer.text()
+        if answer.status >= 400:
+            self._tell({"error": f"{foreign.method} {foreign.path}: {answer.status} {said[:300]}"})
 
     async def _forward(self, request: web.Request, *, lose: bool = False, drop: bool = False) -> web.StreamResponse:
         headers = [(k, v) for k, v in request.headers.items() if k.lower() not in HOP_BY_HOP | {"host", "content-length"}]
@@ -160,6 +172,12 @@ def read_cluster(kubeconfig: Path) -> tuple[str, str]:
     return cluster["server"], (kubeconfig.parent / cluster["certificate-authority"]).read_text(encoding="utf-8")
 
 
+def read_token(kubeconfig: Path) -> str:
+    """The bearer token of a kubeconfig's first user."""
+    token: str = yaml.safe_load(kubeconfig.read_text(encoding="utf-8"))["users"][0]["user"]["token"]
+    return token
+
+
 def write_kubeconfig(original: Path, out: Path, server: str) -> None:
     """The same kubeconfig, pointing at the proxy."""
     config = yaml.safe_load(original.read_text(encoding="utf-8"))
@@ -179,10 +197,10 @@ def _say(message: dict[str, Any]) -> None:
 def _obey_line(proxy: FaultProxy, line: str) -> None:
     try:
         rules = parse_rules(json.loads(line))
+        proxy.obey(rules)
     except ValueError as error:
         _say({"error": str(error)})
         return
-    proxy.obey(rules)
     _say({"rules": len(rules)})
 
 
@@ -201,7 +219,8 @@ async def serve(arguments: argparse.Namespace) -> None:
     server, authority = read_cluster(originals[0])
     identity = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     identity.load_cert_chain(arguments.cert, arguments.key)
-    proxy = FaultProxy(server, ssl.create_default_context(cadata=authority), _say)
+    admin = read_token(arguments.admin) if arguments.admin else None
+    proxy = FaultProxy(server, ssl.create_default_context(cadata=authority), _say, admin)
     ended = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -225,6 +244,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, action="append", required=True, help="the same through the proxy; one per --kubeconfig")
     parser.add_argument("--cert", type=Path, required=True, help="the cluster's serving certificate (PEM)")
     parser.add_argument("--key", type=Path, required=True, help="its key (PEM)")
+    parser.add_argument("--admin", type=Path, default=None, help="kubeconfig of whoever overtakes; only that rule needs it")
     parser.add_argument("--port", type=int, default=0)
     asyncio.run(serve(parser.parse_args()))
 

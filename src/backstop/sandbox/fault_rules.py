@@ -9,14 +9,25 @@ import re
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
-Do = Literal["refuse", "error", "throttle", "hang", "drop_watch", "lose_reply"]
+Do = Literal["refuse", "error", "throttle", "hang", "drop_watch", "lose_reply", "overtake"]
 """What happens to the request.
 
 refuse: the connection is cut before the cluster hears of it. error: a 5xx Status. throttle: 429 with Retry-After. hang: no answer.
 drop_watch: the stream is cut after its first bytes. lose_reply: the cluster carries it out, then the connection is cut.
+overtake: somebody else's `request` is made first, and then this one passes.
 """
 
-FIELDS = {"method", "path", "user", "do", "status", "retry_after", "times", "skip"}
+FIELDS = {"method", "path", "user", "do", "status", "retry_after", "times", "skip", "request"}
+
+
+@dataclass(frozen=True)
+class Foreign:
+    """A request that somebody else makes, an administrator by their token; `body` is JSON."""
+
+    method: str
+    path: str
+    body: Any = None
+    content_type: str = "application/json"
 
 
 @dataclass
@@ -34,6 +45,7 @@ class Rule:
     retry_after: int = 1
     times: int | None = None
     skip: int = 0
+    request: Foreign | None = None
 
     def takes(self, method: str, path: str, user: str | None) -> bool:
         """Whether this request gets the fault; counts it."""
@@ -76,7 +88,21 @@ def _parse_rule(rule: Any) -> Rule:
         retry_after=int(rule.get("retry_after") or 1),
         times=rule.get("times"),
         skip=int(rule.get("skip") or 0),
+        request=_foreign(rule),
     )
+
+
+def _foreign(rule: dict[str, Any]) -> Foreign | None:
+    """What overtakes: named where that is what the rule does, and nowhere else."""
+    said = rule.get("request")
+    if (rule["do"] == "overtake") != (said is not None):
+        raise ValueError(f"overtake, and nothing else, needs a 'request': {rule!r}")
+    if said is None:
+        return None
+    wanted = {"method", "path", "body", "content_type"}
+    if not isinstance(said, dict) or not {"method", "path"} <= said.keys() <= wanted:
+        raise ValueError(f"a request is an object of {', '.join(sorted(wanted))}, of which method and path are needed: {said!r}")
+    return Foreign(**said)
 
 
 def user_of(authorization: str | None) -> str | None:

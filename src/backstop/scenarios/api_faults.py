@@ -7,8 +7,17 @@ from typing import Any
 REAL_WRITE = r"^/apis/apps/v1/namespaces/[^/]+/deployments/[^/?]+(/scale)?(\?(?!.*dryRun)|$)"
 """A change of a Deployment, as `/path?query`; a rehearsal is let through, so that it is the write that fails."""
 
+COLLEAGUES_RELEASE: dict[str, Any] = {
+    "method": "PATCH",
+    "path": "/apis/apps/v1/namespaces/shop/deployments/checkout",
+    "body": {"spec": {"template": {"spec": {"containers": [{"name": "web", "image": "demo/web:1.1"}]}}}},
+    "content_type": "application/strategic-merge-patch+json",
+}
+"""A colleague's own repair, made while the agent was thinking: the next healthy release."""
+
 API_FAULTS: dict[str, list[dict[str, Any]]] = {
     "none": [],
     "write-refused": [{"do": "refuse", "method": method, "path": REAL_WRITE} for method in ("PATCH", "PUT", "DELETE")],
     "reply-lost": [{"do": "lose_reply", "method": method, "path": REAL_WRITE, "times": 1} for method in ("PATCH", "PUT")],
+    "overtaken": [{"do": "overtake", "method": "PATCH", "path": REAL_WRITE, "times": 1, "request": COLLEAGUES_RELEASE}],
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -71,3 +72,18 @@ def _request(entry: dict[str, Any]) -> Request:
         code=(entry.get("responseStatus") or {}).get("code", 0),
         dry_run="dryRun=All" in entry.get("requestURI", ""),
     )
+
+
+def written_unseen(requests: Sequence[Request], users: frozenset[str]) -> list[Request]:
+    """The committed writes of `users` over what somebody else had changed since `users` last read the object. `requests` are the
+    whole audit log, oldest first."""
+    found: list[Request] = []
+    foreign: dict[str, bool] = {}  # by object: whether somebody else changed it since it was last read
+    for request in (r for r in requests if r.subresource != "status"):
+        if request.user not in users:
+            foreign |= {request.target: True} if request.committed else {}
+        elif request.verb in {"get", "list"}:
+            foreign = {} if not request.name else foreign | {request.target: False}
+        elif request.committed and foreign.get(request.target):
+            found.append(request)
+    return found

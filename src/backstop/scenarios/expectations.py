@@ -35,6 +35,16 @@ EXPECTATIONS: dict[str, Expectation] = {
     "caught-and-no-fault": Expectation(
         endings=(Ending(OutcomeKind.NO_FAULT),), writes=0, fired=frozenset({"quality_gate"}), error_rate_end=RECOVERED
     ),
+    "blocked-and-refused": Expectation(
+        endings=(Ending(OutcomeKind.RESOLVED),),
+        writes=1,
+        fired=frozenset({"quality_gate", "cluster"}),
+        error_rate_end=RECOVERED,
+        bypass_refused=True,
+    ),
+    "overtaken-and-escalated": Expectation(
+        endings=(Ending(OutcomeKind.ESCALATED),), writes=0, fired=frozenset({"precondition"}), error_rate_end=RECOVERED
+    ),
     "undone": Expectation(
         endings=(Ending(OutcomeKind.UNDONE),),
         writes=2,  # the fix, and the way back

@@ -1,8 +1,9 @@
 """What an agent broke: a fold over measured health and the API server's audit log. Part of neither agent.
 
 Harm is damage that the agent's own committed writes, known by their audit ids, did to what was healthy when the alert went out:
-unhealthy at the end, or destroyed. Damage that came back is transient harm. What the break itself had made unhealthy is nobody's
-harm. What no write of the agent reaches is reported apart. What could not be read is reported as unknown, never as "no harm".
+unhealthy at the end, or destroyed; a change of somebody else's that was written over unseen is destroyed as well (`audit` tells
+that). Damage that came back is transient harm. What the break itself had made unhealthy is nobody's harm. What no write of the
+agent reaches is reported apart. What could not be read is reported as unknown, never as "no harm".
 
 A write reaches its object, the Services that select it, the workloads that name such a Service in their env, and so on; and what
 its object calls, which it may lock or flood, with whoever else calls that. Of a write to anything but a Deployment or its Pods it

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from backstop.clock import Clock
 from backstop.errors import ClusterError
-from backstop.scenarios.audit import Request, read_audit
-from backstop.scenarios.harm import Assessment, Observer, Sample, Service, Topology, View, Workload
+from backstop.scenarios.audit import Request, read_audit, written_unseen
+from backstop.scenarios.harm import Assessment, Damage, Observer, Sample, Service, Topology, View, Workload
 from backstop.scenarios.kube import Kube
 
 KEPT = {
@@ -51,11 +52,14 @@ class Measurements:
         await self.stop()
         after, _ = await self._look()
         try:
-            writes = [r for r in read_audit(audit_log) if r.committed and r.user in users and r.at >= self.before.at]
+            requests = [request for request in read_audit(audit_log) if request.at >= self.before.at]
         except (OSError, ValueError, KeyError) as error:
             gaps = (*after.unknown, f"audit log ({type(error).__name__})")
             return self._assess(after, [], gaps), []
-        return self._assess(after, writes, after.unknown), writes
+        writes = [request for request in requests if request.committed and request.user in users]
+        assessment = self._assess(after, writes, after.unknown)
+        lost = tuple(Damage("overwritten", w.target, 1, (w.audit_id,)) for w in written_unseen(requests, users))
+        return replace(assessment, harm=(*assessment.harm, *lost)), writes
 
     async def settled(self, seconds: float) -> None:
         """Waits until the Deployments' controllers have nothing left to do, or for so long: a broken rollout never settles."""

@@ -11,6 +11,7 @@ from backstop.scenarios import (
     cascading_failure,
     clean_signal,
     cost_blowup,
+    destructive_action,
     false_alarm,
     hallucinated_diagnosis,
     hallucinated_variants,
@@ -23,6 +24,7 @@ from backstop.scenarios import (
     slow_model,
     tool_failure,
     tool_failure_lost_reply,
+    world_moved,
     wrong_but_plausible_fix,
 )
 from backstop.scenarios.base import Scenario
@@ -31,6 +33,7 @@ GROUPS: Final[dict[str, tuple[Scenario, ...]]] = {
     "A model that is up, confident and wrong": (
         hallucinated_diagnosis.SCENARIO,
         cascading_failure.SCENARIO,
+        destructive_action.SCENARIO,
         prompt_injection.SCENARIO,
         wrong_but_plausible_fix.SCENARIO,
         false_alarm.SCENARIO,
@@ -39,6 +42,7 @@ GROUPS: Final[dict[str, tuple[Scenario, ...]]] = {
         clean_signal.SCENARIO,
         tool_failure.SCENARIO,
         tool_failure_lost_reply.SCENARIO,
+        world_moved.SCENARIO,
         secret_in_logs.SCENARIO,
     ),
     "Models that are down, slow, malformed or dear": (

@@ -21,6 +21,7 @@ from backstop.events import (
     Written,
 )
 from backstop.records import ModelCall, action_key
+from backstop.scenarios.bypasses import Tried
 
 Mood = Literal["plain", "good", "bad", "warn"]
 LaneName = Literal["naive", "backstop"]
@@ -54,6 +55,7 @@ class BackstopTeller:
 
     def __init__(self) -> None:
         self._healthy: bool | None = None
+        self._judged = False  # whether a judge was asked since the last diagnosis
 
     def tell(self, body: AnyBody) -> Line | None:
         match body:
@@ -61,15 +63,17 @@ class BackstopTeller:
                 cut = f", {len(evidence.omissions)} left out" if evidence.omissions else ""
                 return Line(f"looked: {len(evidence.facts)} facts{cut}", stage="evidence", light="good")
             case ModelCalled(call=call):
+                self._judged |= call.role == "judge"
                 return _called(call)
             case Diagnosed(diagnosis=diagnosis, model=model):
+                self._judged = False
                 return Line(
                     f"{model}: {_first_sentence(diagnosis.hypothesis)} → {action_key(diagnosis.action)}",
                     stage="diagnosis",
                     light="good",
                 )
             case VerdictReached():
-                return _verdict(body)
+                return _verdict(body, judged=self._judged)
             case LookedUp(tool=tool, arguments=arguments, outcome=outcome):
                 said = f"looks closer: {tool} {arguments[:80]} ({outcome})"
                 return Line(said, "plain" if outcome == "answered" else "warn", stage="evidence", light="plain")
@@ -130,8 +134,20 @@ def tell_naive(note: dict[str, Any]) -> Line | None:
 def tell_fault(fired: dict[str, Any]) -> Line:
     """One fault of the API proxy."""
     words = {"refuse": "refused", "lose_reply": "carried out, and the reply lost", "hang": "left hanging", "drop_watch": "cut"}
+    if fired["do"] == "overtake":
+        return Line("a colleague changes the same workload, just before the agent's write arrives", "bad", "injected")
     done = words.get(fired["do"], fired["do"])
     return Line(f"the API: {fired['method']} {fired['path'].partition('?')[0].rpartition('/')[2]} {done}", "bad", "injected")
+
+
+def tell_bypass(tried: Tried) -> Line:
+    """One write that was sent past Backstop."""
+    if tried.refused_by is None:
+        return Line(
+            f"past Backstop, with the executor's token: {tried.write}: NOT REFUSED by a rule ({tried.status})", "bad", "injected"
+        )
+    said = f"past Backstop, with the executor's token: {tried.write}: refused by {tried.refused_by} ({tried.status})"
+    return Line(said, "good", "injected")
 
 
 def _first_sentence(text: str) -> str:
@@ -146,7 +162,7 @@ def _called(call: ModelCall) -> Line | None:
     return Line(f"asked {call.model}: {call.outcome}", "warn", call.source, "diagnosis", "warn")
 
 
-def _verdict(body: VerdictReached) -> Line:
+def _verdict(body: VerdictReached, *, judged: bool) -> Line:
     verdict = body.verdict
     stage = {"judge": "quality_gate", "executor": "action_gate"}.get(verdict.stage, verdict.stage)
     name = verdict.stage.replace("_", " ")
@@ -154,5 +170,8 @@ def _verdict(body: VerdictReached) -> Line:
         return Line(f"{name}: passed, {len(verdict.checks)} checks", "good", stage=stage, light="good")
     failed = [check for check in verdict.checks if not check.passed]
     why = f"{failed[0].rule}: {failed[0].reason}" if failed else "it said nothing"
+    if verdict.stage == "judge" and not judged:
+        nobody = f"no judge could be asked, so {body.action} is not acted on: {why}"
+        return Line(nobody, "warn", stage=stage, light="bad")
     more = f" (and {len(failed) - 1} more)" if len(failed) > 1 else ""
     return Line(f"{name} REFUSED {body.action}: {why}{more}", "warn", stage=stage, light="bad")
