@@ -144,6 +144,8 @@ async def test_to_observe_is_to_show_the_write_and_to_leave_it(shop: Shop) -> No
     assert (shown.mode, shown.rehearsed) == ("observe", False)
     assert shop.untouched()
     assert shop.executor.rehearsed == [], "nobody with a write identity is asked for anything"
+    assert outcome.handoff is not None
+    assert "neither rehearsed nor made" in outcome.handoff.next_steps[0]
 
 
 @pytest.mark.parametrize(("policy", "run"), [("observe", "auto"), ("observe", "approve"), ("approve", "observe")])

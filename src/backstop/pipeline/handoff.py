@@ -58,7 +58,11 @@ def _first(story: Story) -> tuple[str, ...]:
         return (f"See what the last write left behind: {history}", f"{_kubectl(target.namespace)} rollout status {target.key}")
     if story.cleared is not None and not story.writes:
         command = by_hand(story.cleared.action)
-        passed = "It passed every gate and was not made"
+        passed = (
+            "It passed every gate and was not made"
+            if story.rehearsed
+            else "It passed every rule, and was neither rehearsed nor made"
+        )
         if story.unjudged is not None:
             passed = f"The rules propose it, both gates let it pass, no judge was asked{story.unjudged}; it was not made"
         return (f"{passed}; if you agree, make it yourself: {command}",) if command else ()

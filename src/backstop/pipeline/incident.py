@@ -240,7 +240,7 @@ class Incident:
         self._on_record = verdict.passed
         if intent is None or not verdict.passed:
             self._block(diagnosis, verdict)
-        self.journal.story.cleared = intent
+        self.journal.story.cleared, self.journal.story.rehearsed = intent, self.tools.mode != "observe"
         return Cleared(intent, action.target, expected, services)
 
     async def _without_write(self, grounded: Grounded) -> Stop:

@@ -41,6 +41,7 @@ class Story:
     writes: list[Write] = field(default_factory=list)
     calls: list[ModelCall] = field(default_factory=list)
     cleared: Intent | None = None  # passed every gate
+    rehearsed: bool = True  # whether the API server was asked what it would say to it
     unjudged: str | None = None  # what is cleared was proposed without a model, and no judge was asked; what else speaks against it
     pending: Intent | None = None  # was asked for, and whether it was made is not known
     undone: bool = False
