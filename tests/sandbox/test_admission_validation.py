@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backstop.sandbox.expressions import ExpressionFailed, Scope, compiled
+from backstop.sandbox.expressions import ExpressionFailed, Inputs, Scope, compiled
 from tests.sandbox.live_api import LiveApi
 from tests.sandbox.policies import BINDINGS, POLICIES, binding, policy, rule
 
@@ -94,7 +94,7 @@ async def test_defaults_are_filled_in_and_a_change_is_a_new_generation(live: Liv
     assert (await live.ask("PUT", f"{POLICIES}/p", policy("false"))).body["metadata"]["generation"] == 2
 
 
-INPUTS = {"object": {"a": 1}, "oldObject": None, "request": {}, "namespaceObject": None}
+VALUES = {"object": {"a": 1}, "oldObject": None, "request": {}, "namespaceObject": None}
 WORDS = [
     "object",
     ".a",
@@ -123,7 +123,7 @@ PLAIN = (type(None), bool, int, float, str, list, dict, bytes, bytearray)
 def outcome(text: str) -> Any:
     """The value of an expression, or the sentence with which it is refused or fails."""
     try:
-        return compiled(text, Scope()).evaluate(INPUTS)
+        return compiled(text, Scope()).evaluate(Inputs(Scope(), VALUES))
     except (ValueError, ExpressionFailed) as error:
         return str(error)
 
@@ -135,4 +135,11 @@ def test_any_text_is_refused_or_fails_in_words_or_has_a_plain_value(text: str) -
 
 def test_nothing_but_a_value_comes_out_of_an_expression_that_errs() -> None:
     with pytest.raises(ExpressionFailed, match="no such key: b"):
-        compiled("object.b", Scope()).evaluate(INPUTS)
+        compiled("object.b", Scope()).evaluate(Inputs(Scope(), VALUES))
+
+
+@pytest.mark.parametrize("value", [2**70, {1, 2}, object(), float("nan")])
+def test_a_value_that_the_library_cannot_take_fails_like_any_other(value: Any) -> None:
+    inputs = Inputs(Scope(), {**VALUES, "object": {"a": value}})
+    with pytest.raises(ExpressionFailed):
+        compiled("object.a == 1 || object.nothing", Scope()).evaluate(inputs)

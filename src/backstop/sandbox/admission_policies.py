@@ -7,12 +7,12 @@ its own, the parameters, the match conditions, the validations; what goes wrong 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from backstop.sandbox.admission_request import ADMISSION, AdmissionRequest, namespace_of, rule_matches, selected
-from backstop.sandbox.expressions import ExpressionFailed, Program, Scope, compiled
+from backstop.sandbox.expressions import ExpressionFailed, Inputs, Program, Scope, compiled
 from backstop.sandbox.listing import Selector
 from backstop.sandbox.resources import NAMESPACES, VALIDATINGADMISSIONPOLICIES, VALIDATINGADMISSIONPOLICYBINDINGS, by_kind
 from backstop.sandbox.status import denied
@@ -28,7 +28,6 @@ ANNOTATION: Final = "validation.policy.admission.k8s.io/validation_failure"
 LONGEST_MESSAGE: Final = 5 * 1024
 LONGEST_ANNOTATION: Final = 10 * 1024
 NO_PARAMS: Final = "no params found for policy binding with `Deny` parameterNotFoundAction"
-Inputs = Mapping[str, Any]
 
 
 class Misconfigured(Exception):
@@ -166,15 +165,15 @@ class _Application:
     def _failures(self, params: Object | None) -> Iterator[Failure]:
         """The validations that do not hold, with these parameters; none if a match condition leaves the request out."""
         with_params = "paramKind" in self._spec
-        inputs = inputs_of(self.registry, self.request) | ({"params": params} if with_params else {})
+        values = values_of(self.registry, self.request) | ({"params": params} if with_params else {})
         try:
-            if not conditions_hold(self._spec.get("matchConditions") or (), inputs, Scope(params=with_params)):
+            if not conditions_hold(self._spec.get("matchConditions") or (), Inputs(Scope(params=with_params), values)):
                 return
         except ExpressionFailed as error:
             if self._fails_closed:
                 yield Failure(0, str(error))
             return
-        evaluation = Evaluation(Scope(params=with_params, variables=True), inputs, self._spec.get("variables") or ())
+        evaluation = Evaluation(Inputs(Scope(with_params, variables=True), values), self._spec.get("variables") or ())
         for index, validation in enumerate(self._spec.get("validations") or ()):
             try:
                 holds = evaluation.value(validation["expression"]) is True
@@ -202,21 +201,19 @@ class _Application:
 class Evaluation:
     """Expressions of one policy over one request. Variables are evaluated once; one that fails does so for whoever uses it."""
 
-    def __init__(self, scope: Scope, inputs: Inputs, variables: Any) -> None:
-        self._scope = scope
+    def __init__(self, inputs: Inputs, variables: Any) -> None:
+        self._inputs = inputs
         self._failed: dict[str, str] = {}
-        self._values: dict[str, Any] = {}
-        self._inputs = {**inputs, "variables": self._values}
         for variable in variables:
             try:
-                self._values[variable["name"]] = self.value(variable["expression"])
+                inputs.define(variable["name"], self.value(variable["expression"]))
             except ExpressionFailed as error:
                 self._failed[variable["name"]] = error.why
 
     def value(self, text: str) -> Any:
         """Raises ExpressionFailed."""
         try:
-            return program(text, self._scope).evaluate(self._inputs)
+            return program(text, self._inputs.scope).evaluate(self._inputs)
         except ExpressionFailed as error:
             if error.missing not in self._failed:
                 raise
@@ -232,12 +229,12 @@ def program(text: str, scope: Scope) -> Program:
         raise ExpressionFailed(text, f"compilation error: {error}") from error
 
 
-def conditions_hold(conditions: Any, inputs: Inputs, scope: Scope) -> bool:
+def conditions_hold(conditions: Any, inputs: Inputs) -> bool:
     """Whether no match condition is false. One that is decides, whatever fails beside it. Raises ExpressionFailed if one fails."""
     failed: ExpressionFailed | None = None
     for condition in conditions:
         try:
-            if program(condition["expression"], scope).evaluate(inputs) is False:
+            if program(condition["expression"], inputs.scope).evaluate(inputs) is False:
                 return False
         except ExpressionFailed as error:
             failed = failed or error
@@ -260,7 +257,7 @@ def _message(evaluation: Evaluation, validation: Object) -> str:
     return message or validation.get("message", "").strip() or f"failed expression: {validation['expression'].strip()}"
 
 
-def inputs_of(registry: Registry, request: AdmissionRequest) -> dict[str, Any]:
+def values_of(registry: Registry, request: AdmissionRequest) -> dict[str, Any]:
     """What expressions are evaluated over. What is empty in an AdmissionRequest is absent, as Go leaves it out."""
     namespaced = request.resource.namespaced and request.resource is not NAMESPACES
     return {

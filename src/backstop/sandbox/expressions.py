@@ -36,6 +36,29 @@ class Scope:
     variables: bool = False
 
 
+class Inputs:
+    """What expressions of one scope are evaluated over. It is converted for the library once, not for every expression."""
+
+    def __init__(self, scope: Scope, values: Mapping[str, Any]) -> None:
+        self.scope = scope
+        self._values = dict(values)
+        self._variables: dict[str, Any] = {}
+        self._native: Any = None
+
+    def define(self, variable: str, value: Any) -> None:
+        """Gives a variable its value."""
+        self._variables[variable] = value
+        self._native = None
+
+    @property
+    def native(self) -> Any:
+        """In the library's own form. Raises what it raises for a value that it cannot convert."""
+        if self._native is None:
+            known = {"variables": dict(self._variables)} if self.scope.variables else {}
+            self._native = _environment(self.scope).Activation({**self._values, **known})
+        return self._native
+
+
 @dataclass(frozen=True)
 class Program:
     """A compiled expression."""
@@ -45,10 +68,10 @@ class Program:
     """The type of its values: BOOL, STRING, ..., or DYN where that shows only when it runs."""
     _compiled: Any
 
-    def evaluate(self, inputs: Mapping[str, Any]) -> Any:
-        """The plain value. Raises ExpressionFailed."""
+    def evaluate(self, inputs: Inputs) -> Any:
+        """The plain value. `inputs` are of the scope it was compiled for. Raises ExpressionFailed."""
         try:
-            found = self._compiled.eval(data=dict(inputs))
+            found = self._compiled.eval(inputs.native)
             if found.type().name() in _plain_types():
                 return found.plain_value()
             said = str(found.value())

@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from backstop.sandbox.admission_policies import conditions_hold, inputs_of
+from backstop.sandbox.admission_policies import conditions_hold, values_of
 from backstop.sandbox.admission_request import ADMISSION, AdmissionRequest, rule_matches, selected
-from backstop.sandbox.expressions import ExpressionFailed, Scope
+from backstop.sandbox.expressions import ExpressionFailed, Inputs, Scope
 from backstop.sandbox.resources import ENDPOINTSLICES, SERVICES, VALIDATINGWEBHOOKCONFIGURATIONS
 from backstop.sandbox.status import StatusError, internal
 from backstop.sandbox.store import Object
@@ -42,7 +42,7 @@ def _is_asked(registry: Registry, webhook: Object, request: AdmissionRequest) ->
     if not conditions:
         return True
     try:
-        return conditions_hold(conditions, inputs_of(registry, request), Scope())
+        return conditions_hold(conditions, Inputs(Scope(), values_of(registry, request)))
     except ExpressionFailed:
         return True  # its failure policy decides, as when it is called in vain
 
