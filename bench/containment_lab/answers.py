@@ -50,7 +50,7 @@ class Facts:
         return sorted(self.of(workload, FactKind.REVISION), key=lambda f: -_number(f))
 
     def unwell(self, workload: str) -> list[Fact]:
-        return [f for f in self.of(workload, FactKind.POD) if f.data["ready"] is False]
+        return [f for f in self.of(workload, FactKind.POD) if f.data["ready"] is False or f.data["terminated_reason"]]
 
     def probe(self, workload: str) -> list[Fact]:
         return self.of(workload, FactKind.PROBE)

@@ -13,7 +13,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from itertools import cycle
+from itertools import cycle, zip_longest
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -62,7 +62,7 @@ SETTINGS: Final[dict[str, Any]] = {
 }  # fmt: skip
 """A short window, so that many runs fit; everything else as it is."""
 
-FAMILIES_LIVE: Final = frozenset({"target", "scope", "parameters", "verb", "structure", "evidence", "confidence"})
+FAMILIES_LIVE: Final = ("target", "scope", "parameters", "verb", "structure", "evidence", "confidence")
 """Those whose operators need no other world than the one that is there; and those that need one do not apply."""
 
 Agent = Literal["backstop", "naive"]
@@ -149,6 +149,8 @@ class Ground:
         began, self._number = time.monotonic(), self._number + 1
         observer = Measurements(self._kube, NAMESPACE, self._clock)
         try:
+            if not planned.fault.hurts:  # with new pods, whose logs tell nothing of the faults before
+                await self._kube.request("DELETE", f"/api/v1/namespaces/{NAMESPACE}/pods")
             await observer.settled(SETTLE_SECONDS)
             await self.meter.held(lambda c: c.recent_rate == 0.0, 0.0, RISE_SECONDS)
             await send(self._admin, FAULTS[planned.fault.name].calls)
@@ -303,10 +305,11 @@ async def _held(place: Ground, planned: Planned) -> Run | None:
 
 
 def planned(seed: int = 7) -> tuple[Iterator[Planned], Iterator[Planned], Iterator[Planned]]:
-    """Right answers, fault after fault; wrong ones, in an order that is the same each time; and the naive agent's, as those."""
-    writing = [fault for fault in LIVE_FAULTS if fault.hurts]
-    pairs = [(operator, fault) for operator in OPERATORS if operator.family in FAMILIES_LIVE for fault in writing]
-    random.Random(seed).shuffle(pairs)
+    """Right answers, fault after fault; wrong ones, family after family, in an order that is the same each time; and the naive
+    agent's, as those."""
+    rng, hurting = random.Random(seed), [fault for fault in LIVE_FAULTS if fault.hurts]
+    by_family = [[(o, f) for o in OPERATORS if o.family == family for f in hurting] for family in FAMILIES_LIVE]
+    pairs = [pair for row in zip_longest(*(rng.sample(of, len(of)) for of in by_family)) for pair in row if pair]
     right = (Planned(fault, None) for fault in cycle(LIVE_FAULTS))
     wrong = (Planned(fault, operator) for operator, fault in pairs)
     naive = (Planned(fault, operator, "naive") for operator, fault in pairs)
