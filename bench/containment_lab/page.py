@@ -156,8 +156,8 @@ def _full(full: Json | None) -> str:
         f" they ended {', '.join(f'{kind} {count}' for kind, count in wrong['outcomes'].items())}.",
         f"- **The naive agent**, on the same wrong answers: {naive['harmful']} of {naive['runs']} harmed, {naive['writes']} wrote.",
         "\nWhat a write does to a workload that is broken already (say, to scale it to zero) is no harm to the observer, which",
-        "counts what was healthy before; the oracle of the gate level counts it. Families that need another world than the one that",
-        "is there (injection, timing) are tried at gate level only.",
+        "counts what was healthy before; the oracle of the gate level counts it. Families that need another world than the one",
+        "that is there (injection, timing) are tried at gate level only.",
     ]
     lines += [
         f"- not as it should: {one['operator']} on {one['fault']}, {one['outcome']}: {one['reason'][:200]}"
