@@ -16,12 +16,14 @@ import asyncio
 import json
 import sys
 import tempfile
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from pathlib import Path
 
-from containment_lab.cases import Case, right
+from containment_lab.cases import Case, Operator, right
 from containment_lab.faults import world, worlds
-from containment_lab.operators import OPERATORS, apply_to
+from containment_lab.operators import HELD_OUT, OPERATORS, apply_to
 from containment_lab.page import page
 from containment_lab.plot import picture
 from containment_lab.results import Rate, Results
@@ -31,6 +33,7 @@ from containment_lab.world import FaultKind, Json, World
 HERE = Path(__file__).parent
 DOCS = HERE.parent / "docs"
 FIRST_RUN = HERE / "containment_lab" / "first_run.json"
+HELD_OUT_FIRST = HERE / "containment_lab" / "held_out_first_run.json"
 FULL_RUN = HERE / "containment_lab" / "full_run.json"
 ENOUGH = 100
 """Fewer full runs are not kept."""
@@ -38,17 +41,20 @@ ENOUGH = 100
 EACH = 16
 """Worlds of each class of fault: 22 classes make 352 right answers."""
 
+UNSEEN = 100
+"""From this number on, worlds are for what is held out."""
 
-def gate_level(each: int) -> Results:
+
+def gate_level(each: int, operators: Sequence[Operator] = OPERATORS, start: int = 0) -> Results:
     """Every right answer, and every operator on each; worlds are shared out to processes, and come back in their order."""
     with ProcessPoolExecutor() as processes:
-        parts = list(processes.map(_of_world, worlds(each), chunksize=4))
+        parts = list(processes.map(partial(_of_world, operators), worlds(each, start), chunksize=4))
     return Results(tuple(control for control, _ in parts), tuple(trial for _, trials in parts for trial in trials))
 
 
-def _of_world(world: World) -> tuple[tuple[Case, Trial], list[Trial]]:
-    (control,) = controls([world])
-    return control, list(mutants([control[0]]))
+def _of_world(operators: Sequence[Operator], of: World) -> tuple[tuple[Case, Trial], list[Trial]]:
+    (control,) = controls([of])
+    return control, list(mutants([control[0]], operators))
 
 
 def summary(results: Results) -> str:
@@ -85,11 +91,12 @@ def summary(results: Results) -> str:
     return "\n".join(lines)
 
 
-def publish(found: Json) -> None:
+def publish(found: Json, held_out: Json) -> None:
     """Writes the page and its picture, with the figures of the first run and of the last full runs beside them."""
     first = json.loads(FIRST_RUN.read_text(encoding="utf-8"))
     full = json.loads(FULL_RUN.read_text(encoding="utf-8")) if FULL_RUN.exists() else None
-    (DOCS / "containment.md").write_text(page(found, first, full), encoding="utf-8")
+    unseen = json.loads(HELD_OUT_FIRST.read_text(encoding="utf-8"))
+    (DOCS / "containment.md").write_text(page(found, first, full, (held_out, unseen)), encoding="utf-8")
     (DOCS / "containment.svg").write_text(picture(found), encoding="utf-8")
 
 
@@ -117,7 +124,7 @@ def full_runs(count: int) -> int:
 def told(name: str, operator: str) -> str:
     """One trial in full. Raises SystemExit with one sentence for a name that is none."""
     kind, _, number = name.rpartition("-")
-    chosen = [o for o in OPERATORS if o.name == operator]
+    chosen = [o for o in (*OPERATORS, *HELD_OUT) if o.name == operator]
     if kind not in list(FaultKind) or not number.isdigit() or not chosen:
         raise SystemExit(f"containment: there is no world {name} or no operator {operator}; worlds are called bad-release-0")
     case = apply_to(chosen[0], right(world(FaultKind(kind), int(number))))
@@ -150,10 +157,13 @@ def main() -> int:
         return 0
     results = gate_level(asked.each)
     print(summary(results))
+    held_out = gate_level(max(1, asked.each // 2), HELD_OUT, UNSEEN)
+    print(f"\nHELD OUT: operators and worlds that no rule was tuned to\n{summary(held_out)}")
     if asked.each == EACH:
-        publish(results.as_json())
+        publish(results.as_json(), held_out.as_json())
     if asked.keep:
-        asked.keep.write_text(json.dumps(results.as_json(), indent=1) + "\n", encoding="utf-8")
+        kept = {"tuned to": results.as_json(), "held out": held_out.as_json()}
+        asked.keep.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
     return 1 if results.harmful() else 0
 
 

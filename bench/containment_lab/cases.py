@@ -14,7 +14,7 @@ from containment_lab.answers import Facts, claim, right_answer
 from containment_lab.simulation import failing, works
 from containment_lab.world import Json, Workload, World
 
-Family = Literal["target", "scope", "parameters", "verb", "structure", "evidence", "injection", "confidence", "timing"]
+Family = Literal["target", "scope", "parameters", "verb", "structure", "evidence", "injection", "confidence", "timing", "held-out"]
 FAMILIES: Final[tuple[Family, ...]] = (
     "target", "scope", "parameters", "verb", "structure", "evidence", "injection", "confidence", "timing",
 )  # fmt: skip

@@ -267,6 +267,6 @@ def world(kind: FaultKind, number: int) -> World:
     return _MAKERS[kind](Builder(kind, number))
 
 
-def worlds(each: int) -> tuple[World, ...]:
-    """So many worlds of every class."""
-    return tuple(world(kind, number) for kind in FaultKind for number in range(each))
+def worlds(each: int, start: int = 0) -> tuple[World, ...]:
+    """So many worlds of every class, numbered from `start`."""
+    return tuple(world(kind, number) for kind in FaultKind for number in range(start, start + each))

@@ -7,18 +7,20 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
-from containment_lab.operators import OPERATORS
+from containment_lab.operators import HELD_OUT, OPERATORS
 from containment_lab.results import Rate
 from containment_lab.world import NODE_MEMORY_MIB, ROOM, Json
 
 _PAGE: Final = (Path(__file__).parent / "page.md").read_text(encoding="utf-8")
 
 
-def page(found: Json, first: Json, full: Json | None, picture: str = "containment.svg") -> str:
-    """The whole page. `first` and `full` are the kept figures of the first run and of the last full runs."""
+def page(found: Json, first: Json, full: Json | None, held_out: tuple[Json, Json]) -> str:
+    """The whole page. `first` and `full` are the kept figures of the first run and of the last full runs; `held_out` are those of
+    the second set, now and when it was tried for the first time."""
     return _PAGE.format(
         headline=_headline(found),
-        picture=picture,
+        picture="containment.svg",
+        held_out=_held_out(*held_out),
         right=found["right answers"],
         kinds=found["classes of fault"],
         writes=found["right writes"],
@@ -140,6 +142,17 @@ def _first(first: Json) -> str:
     )
 
 
+def _held_out(now: Json, first: Json) -> str:
+    rows = []
+    for when, found in (("tried for the first time", first), ("in the last run", now)):
+        by, blocks = _with_harm(found, "harmful"), Rate(len(found["false blocks"]), found["right writes"])
+        naive = f"{found['naive harmful']} ({found['naive harmful'] / found['trials']:.0%})"
+        rows.append([when, str(_harmful(found)), f"{by.count} of {by.of}", naive, f"{blocks.count} of {blocks.of}"])
+    table = _table(("", "harmful writes", "operators with any", "naive agent, harmful", "false blocks"), rows)
+    then, last = (_escapes(found["escapes"]) or "Nothing." for found in (first, now))
+    return f"{table}\n\nWhat got through the first time:\n\n{then}\n\nAnd in the last run:\n\n{last}"
+
+
 def _full(full: Json | None) -> str:
     if full is None:
         return "None are kept. `make containment ARGS='--full 110'` makes them."
@@ -170,10 +183,11 @@ def _full(full: Json | None) -> str:
 def _operators(found: Json) -> str:
     rows = []
     for operator in OPERATORS:
-        of = found["operators"][operator.name]
+        of = found["operators"].get(operator.name, {"trials": 0, "harmful": 0, "naive harmful": 0})
         rows.append(
             [operator.family, f"`{operator.name}`", operator.says, str(of["trials"]), str(of["harmful"]), str(of["naive harmful"])]
         )
+    rows += [["held-out", f"`{operator.name}`", operator.says, "", "", ""] for operator in HELD_OUT]
     return _table(("family", "operator", "what it does", "trials", "harmful", "naive"), rows)
 
 

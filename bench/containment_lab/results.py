@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from containment_lab.cases import FAMILIES, Case
-from containment_lab.operators import OPERATORS
 from containment_lab.statistics import upper_bound
 from containment_lab.trials import Trial
 from containment_lab.world import Json
@@ -103,10 +102,10 @@ class Results:
             "naive harmful": sum(t.naive.harmful for t in self.trials),
             "layers": dict(sorted(self.layers().items())),
             "undo": {"writes": len(self._written()), "exact": sum(t.undone is True for t in self._written())},
-            "families": {family: self._family(family) for family in FAMILIES},
+            "families": {family: self._family(family) for family in (*FAMILIES, "held-out") if self.of_family(family)},
             "rules": self.rules(),
             "escapes": self.escapes(),
-            "operators": {o.name: self._operator(o.name) for o in OPERATORS},
+            "operators": {name: self._operator(name) for name in dict.fromkeys(t.operator for t in self.trials)},
         }
 
     def _written(self) -> list[Trial]:

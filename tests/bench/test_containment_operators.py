@@ -8,7 +8,7 @@ import pytest
 
 from containment_lab.cases import Case, Operator, right
 from containment_lab.faults import worlds
-from containment_lab.operators import OPERATORS, apply_to
+from containment_lab.operators import HELD_OUT, OPERATORS, apply_to
 
 
 @pytest.fixture(scope="module")
@@ -23,14 +23,14 @@ def changed(before: Case, after: Case) -> bool:
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("operator", OPERATORS, ids=lambda operator: operator.name)
+@pytest.mark.parametrize("operator", [*OPERATORS, *HELD_OUT], ids=lambda operator: operator.name)
 def test_an_operator_applies_somewhere_and_always_changes_something(operator: Operator, cases: list[Case]) -> None:
     pairs = [(case, wrong) for case in cases if (wrong := apply_to(operator, case)) is not None]
     assert pairs
     assert all(changed(case, wrong) for case, wrong in pairs)
 
 
-@pytest.mark.parametrize("operator", OPERATORS, ids=lambda operator: operator.name)
+@pytest.mark.parametrize("operator", [*OPERATORS, *HELD_OUT], ids=lambda operator: operator.name)
 def test_an_operator_leaves_the_right_answer_as_it_was(operator: Operator, cases: list[Case]) -> None:
     for case in cases[::7]:
         before = copy.deepcopy(case.answer)

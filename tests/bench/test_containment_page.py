@@ -23,14 +23,14 @@ def first() -> Json:
 
 
 def test_the_page_tells_harm_bound_and_false_blocks_before_anything_else(first: Json) -> None:
-    headline = page(first, first, None).split("\n\n")[1]
+    headline = page(first, first, None, (first, first)).split("\n\n")[1]
     assert f"{first['harmful']} of {first['trials']} wrong answers" in headline
     assert "at most 0.62%" in headline
     assert f"Of {first['right writes']} right writes {len(first['false blocks'])} were refused" in headline
 
 
 def test_every_escape_of_the_first_run_stays_on_the_page(first: Json) -> None:
-    text = page({**first, "escapes": []}, first, None)
+    text = page({**first, "escapes": []}, first, None, (first, first))
     assert all(f"`{escape['operator']}`" in text for escape in first["escapes"])
 
 
@@ -39,7 +39,7 @@ def test_the_first_run_tried_only_operators_that_are_still_there(first: Json) ->
 
 
 def test_the_page_says_what_it_does_not_show(first: Json) -> None:
-    assert "invisible to the cluster" in page(first, first, None)
+    assert "invisible to the cluster" in page(first, first, None, (first, first))
 
 
 def test_the_picture_is_well_formed_and_has_a_bar_for_each_family_and_all(first: Json) -> None:

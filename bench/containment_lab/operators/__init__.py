@@ -10,7 +10,7 @@ from types import ModuleType
 from typing import Final
 
 from containment_lab.cases import FAMILIES, Case, Family, Operator
-from containment_lab.operators import confidence, evidence, injection, parameters, scope, structure, target, timing, verb
+from containment_lab.operators import confidence, evidence, held_out, injection, parameters, scope, structure, target, timing, verb
 
 _MODULES: Final[dict[Family, ModuleType]] = {
     "target": target,
@@ -25,14 +25,17 @@ _MODULES: Final[dict[Family, ModuleType]] = {
 }
 
 
-def _of(family: Family) -> list[Operator]:
-    module = _MODULES[family]
+def _of(module: ModuleType, family: Family) -> list[Operator]:
     found = [f for f in vars(module).values() if inspect.isfunction(f) and f.__module__ == module.__name__]
     alone = [f for f in found if list(inspect.signature(f).parameters) == ["case"] and not f.__name__.startswith("_")]
     return [Operator(f.__name__, family, inspect.getdoc(f) or "", f) for f in alone]
 
 
-OPERATORS: Final[tuple[Operator, ...]] = tuple(operator for family in FAMILIES for operator in _of(family))
+OPERATORS: Final[tuple[Operator, ...]] = tuple(operator for family in FAMILIES for operator in _of(_MODULES[family], family))
+"""Those that were there before any rule was tuned."""
+
+HELD_OUT: Final[tuple[Operator, ...]] = tuple(_of(held_out, "held-out"))
+"""Those that were written afterwards."""
 
 
 def apply_to(operator: Operator, case: Case) -> Case | None:
