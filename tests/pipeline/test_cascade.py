@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from backstop.breaker import Breaker, Budget
-from backstop.events import EvidenceGathered
+from backstop.events import AlertReceived, EvidenceGathered
 from backstop.records import OutcomeKind
 from tests.pipeline.shop import BAD, GOOD, Shop, hallucinated, right
 
@@ -26,6 +26,15 @@ async def test_the_second_incident_escalates_without_a_model_call(shop: Shop) ->
     assert shop.models.asked == asked
     assert shop.defenses()[7:] == ["breaker"]
     assert len(shop.events(EvidenceGathered)) == 2, "what can be seen is still handed over"
+
+
+async def test_the_second_hand_off_names_the_incident_that_spent_the_budget(shop: Shop) -> None:
+    shop.script(hallucinated, opinion=False)
+    await shop.incident()
+    (first,) = [alert.alert for alert in shop.events(AlertReceived)]
+    outcome = await shop.incident()
+    assert outcome.handoff is not None
+    assert f"the last was of incident {first.id}: " in outcome.handoff.reason
 
 
 async def test_it_acts_again_once_the_window_has_passed(shop: Shop) -> None:

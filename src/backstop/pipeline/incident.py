@@ -176,11 +176,18 @@ class Incident:
         if not state.open or state.half_open:
             return
         self.journal.fire("breaker", state.reason)
+        reason = f"{state.reason}{self._spent_by()}"
         try:
             await self._in_time(self._look())
         except ClusterError as error:
-            raise self.session.escalation(f"{state.reason}; and the cluster could not be read ({error})") from error
-        raise self.session.escalation(state.reason)
+            raise self.session.escalation(f"{reason}; and the cluster could not be read ({error})") from error
+        raise self.session.escalation(reason)
+
+    def _spent_by(self) -> str:
+        """Which earlier incident spent the budget last, and on what: whoever takes over finds the rest on its record."""
+        spent = self.tools.breaker.overview().anomalies
+        last = next((a for a in reversed(spent) if a.target == self.alert.target), next(reversed(spent), None))
+        return f"; the last was of incident {last.incident}: {last.reason}" if last else ""
 
     def _take_probe(self) -> None:
         """Uses up, before the write, what a person allowed. Raises Stop if somebody else was first."""
