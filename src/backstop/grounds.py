@@ -6,6 +6,7 @@ neither a symptom nor health: `symptom` raises, and the rule that asked fails.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -42,11 +43,10 @@ class Grounds:
         return calls
 
     def _root(self, name: Name) -> Name:
-        seen = {name}
-        while (owner := self._owners.get(name)) is not None and owner not in seen:
-            seen.add(owner)
-            name = owner
-        return name
+        seen = [name]
+        while (owner := self._owners.get(seen[-1])) is not None and owner not in seen:
+            seen.append(owner)
+        return seen[-1]
 
     def own(self, ref: ObjectRef, workload: WorkloadRef) -> bool:
         """Whether `ref` is the workload, something it owns (directly or not), or a Service in front of it."""
@@ -69,8 +69,42 @@ class Grounds:
         """Whether a Service has neither an endpoint nor a workload behind it that the evidence knows."""
         return _name(service) in self._nowhere
 
+    @cached_property
+    def _by_root(self) -> dict[Name, list[int]]:
+        """The places of the facts, by what their objects belong to in the end."""
+        found: dict[Name, list[int]] = {}
+        roots: dict[Name, Name] = {}
+        for place, fact in enumerate(self.evidence.facts):
+            name = _name(fact.about)
+            if name not in roots:
+                roots[name] = self._root(name)
+            found.setdefault(roots[name], []).append(place)
+        return found
+
+    def _at(self, roots: Iterable[Name]) -> tuple[Fact, ...]:
+        """The facts about these and what belongs to them, in their order."""
+        places = sorted(place for root in roots for place in self._by_root.get(root, ()))
+        return tuple(self.evidence.facts[place] for place in places)
+
+    def _fronts(self, workload: Name) -> set[Name]:
+        """The Services in front of a workload."""
+        known = {*self._calls, *self._nowhere}
+        return {s for s in known if s[0] == "Service" and (workload in self._calls.get(s, ()) or self._meant(s, workload))}
+
     def facts_of(self, workload: WorkloadRef) -> tuple[Fact, ...]:
-        return tuple(fact for fact in self.evidence.facts if self.own(fact.about, workload))
+        """The facts about the workload, what it owns, and the Services in front of it."""
+        name = _name(workload)
+        if name not in self._facts:
+            self._facts[name] = self._at({name, *self._fronts(name)})
+        return self._facts[name]
+
+    @cached_property
+    def _facts(self) -> dict[Name, tuple[Fact, ...]]:
+        return {}
+
+    def about(self, workload: WorkloadRef, *kinds: FactKind) -> tuple[Fact, ...]:
+        """The facts of these kinds about the workload itself."""
+        return tuple(fact for fact in self.facts_of(workload) if fact.kind in kinds and fact.about.same(workload))
 
     def revisions_of(self, workload: WorkloadRef) -> tuple[Fact, ...]:
         return tuple(fact for fact in self.facts_of(workload) if fact.kind is FactKind.REVISION)
@@ -93,7 +127,7 @@ class Grounds:
         if not returned and len(before) == number - 1:
             return created
         replica_set = ("ReplicaSet", workload.namespace, str(current.data["replicaset"]))
-        pods = [f for f in self.evidence.facts if f.kind is FactKind.POD and self._owners.get(_name(f.about)) == replica_set]
+        pods = [f for f in self.facts_of(workload) if f.kind is FactKind.POD and self._owners.get(_name(f.about)) == replica_set]
         oldest = min((fact.time for fact in pods if fact.time is not None), default=None)
         if not returned and (oldest is None or oldest - created <= _ROLLOUT):
             return created
@@ -110,22 +144,18 @@ class Grounds:
 
     def _has_all_pods(self, workload: WorkloadRef) -> bool:
         seen = sum(fact.kind is FactKind.POD for fact in self.facts_of(workload))
-        totals = [whole(fact.data["total"]) for fact in self.evidence.about(workload, FactKind.WORKLOAD)]
+        totals = [whole(fact.data["total"]) for fact in self.about(workload, FactKind.WORKLOAD)]
         return len(totals) == 1 and seen >= totals[0]
 
     def services_of(self, workload: WorkloadRef) -> tuple[str, ...]:
         """The Services in front of the workload, as far as the evidence knows them."""
         alert = self.evidence.alert
         named = {alert.service} if alert.service is not None and alert.target == workload else set()
-        fronts = {
-            fact.about.name for fact in self.evidence.facts if fact.about.kind == "Service" and self.own(fact.about, workload)
-        }
-        return tuple(sorted(named | fronts))
+        return tuple(sorted(named | self.fronts_of(workload)))
 
     def fronts_of(self, workload: WorkloadRef) -> frozenset[str]:
-        """The Services that the evidence knows to lead to the workload."""
-        known = {fact.about.name: fact.about for fact in self.evidence.facts if fact.about.kind == "Service"}
-        return frozenset(name for name, about in known.items() if self.own(about, workload))
+        """The Services that the evidence holds facts about, and knows to lead to the workload."""
+        return frozenset(fact.about.name for fact in self.facts_of(workload) if fact.about.kind == "Service")
 
     @cached_property
     def names(self) -> frozenset[str]:
@@ -147,15 +177,7 @@ class Grounds:
 
     def reaches(self, source: Name, target: Name) -> bool:
         """Whether `source` is `target` or depends on it, directly or not."""
-        seen, todo = {source}, [source]
-        while todo:
-            node = todo.pop()
-            if node == target:
-                return True
-            fresh = self._calls.get(node, set()) - seen
-            seen |= fresh
-            todo += fresh
-        return False
+        return target in self._below(source)
 
     def on_path(self, ref: ObjectRef, suspect: WorkloadRef) -> bool:
         """Whether `ref` lies on a dependency path from the alert's target to the suspect, both included."""
@@ -173,9 +195,16 @@ class Grounds:
     def reached_from(self, workload: WorkloadRef) -> tuple[Fact, ...]:
         """Facts about the workload and about everything that it depends on."""
         start = _name(workload)
-        return tuple(
-            f for f in self.evidence.facts if self.own(f.about, workload) or self.reaches(start, self._root(_name(f.about)))
-        )
+        return self._at({start, *self._fronts(start), *self._below(start)})
+
+    def _below(self, source: Name) -> set[Name]:
+        """Everything that `source` depends on, directly or not, and itself."""
+        seen, todo = {source}, [source]
+        while todo:
+            fresh = self._calls.get(todo.pop(), set()) - seen
+            seen |= fresh
+            todo += fresh
+        return seen
 
 
 def symptom(fact: Fact) -> bool:

@@ -92,7 +92,7 @@ def _bad_probe(grounds: Grounds, suspect: WorkloadRef) -> list[str]:
 
 def astray(grounds: Grounds, suspect: WorkloadRef) -> list[str]:
     """Requests reach nobody though the workload is there: its Service leads to no pod, or to a port that no container declares."""
-    (state,) = grounds.evidence.about(suspect, FactKind.WORKLOAD)
+    (state,) = grounds.about(suspect, FactKind.WORKLOAD)
     if whole(state.data["available"]) == 0:
         return []
     asked = [fact for fact in _kind(grounds, suspect, FactKind.PROBE) if symptom(fact) and _UNREACHED.search(fact.text)]
@@ -109,12 +109,12 @@ def _leads_astray(grounds: Grounds, service: Fact, state: Fact) -> bool:
 
 def refused(grounds: Grounds, suspect: WorkloadRef) -> list[str]:
     """Its new pods are not created: a quota, a webhook or a policy refuses them."""
-    (state,) = grounds.evidence.about(suspect, FactKind.WORKLOAD)
+    (state,) = grounds.about(suspect, FactKind.WORKLOAD)
     return [state.id] if any(line.startswith("ReplicaFailure=True FailedCreate") for line in state.lines()) else []
 
 
 def _at_zero(grounds: Grounds, suspect: WorkloadRef) -> list[str]:
-    return [fact.id for fact in grounds.evidence.about(suspect, FactKind.WORKLOAD) if fact.data["desired"] == 0]
+    return [fact.id for fact in grounds.about(suspect, FactKind.WORKLOAD) if fact.data["desired"] == 0]
 
 
 def changed_lately(grounds: Grounds, workload: WorkloadRef) -> bool:
@@ -139,7 +139,7 @@ def _dependency(grounds: Grounds, suspect: WorkloadRef) -> list[str]:
     """Unavailable itself, and called by the alert's target: nothing is its own dependency."""
     if suspect == grounds.evidence.alert.target:
         return []
-    return [fact.id for fact in grounds.evidence.about(suspect, FactKind.WORKLOAD) if symptom(fact)]
+    return [fact.id for fact in grounds.about(suspect, FactKind.WORKLOAD) if symptom(fact)]
 
 
 def _none(_grounds: Grounds, _suspect: WorkloadRef) -> None:

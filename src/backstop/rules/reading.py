@@ -190,7 +190,7 @@ class Scene:
 
     @cached_property
     def grounds(self) -> Grounds:
-        return Grounds(self.evidence)
+        return Grounds(self.evidence.model_copy(update={"facts": self.facts}))
 
     @cached_property
     def facts(self) -> tuple[Fact, ...]:
@@ -233,14 +233,19 @@ class Scene:
     @cached_property
     def loose_ends(self) -> bool:
         """Whether one of the `ends` is not even known to have somebody behind it."""
-        fronts = _read((fact for fact in self.facts if self.timely(fact)), Front, {}, FactKind.SERVICE)
+        fronts = _read((f for f in self.facts if f.kind is FactKind.SERVICE and self.timely(f)), Front, {}, FactKind.SERVICE)
         staffed = {_name(front.fact.about) for front in fronts if front.data.ready_endpoints}
         return any(name not in staffed for name in self.ends)
 
     def fails(self, service: str) -> bool:
         """Whether requests to the Service of this name in the target's namespace were measured to fail, whoever is behind it."""
         named = ("Service", self.target.ref.namespace, service)
-        asked = _read((f for f in self.facts if _name(f.about) == named and self.timely(f)), Probe, {}, FactKind.PROBE)
+        asked = _read(
+            (f for f in self.facts if f.kind is FactKind.PROBE and _name(f.about) == named and self.timely(f)),
+            Probe,
+            {},
+            FactKind.PROBE,
+        )
         return any(not probe.data.ok for probe in asked)
 
     def depends(self, caller: Workload, callee: Workload) -> bool:
@@ -277,7 +282,7 @@ class Scene:
         return {_name(edge.source): edge.target.name for edge in sorted(owned, key=lambda edge: edge.target.name)}
 
     def _workload(self, ref: WorkloadRef) -> Workload:
-        own = [fact for fact in self.facts if self.grounds.own(fact.about, ref)]
+        own = self.grounds.facts_of(ref)
         odd = {fact.id: fact for fact in own if not self.timely(fact)}
         usable = [fact for fact in own if fact.id not in odd]
         itself = [fact for fact in usable if fact.about.same(ref)]

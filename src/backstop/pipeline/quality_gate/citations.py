@@ -12,6 +12,8 @@ from backstop.pipeline.quality_gate.subject import Subject
 from backstop.records import Claim, Fact, FactKind
 
 _NAMED: Final = re.compile(r"\b(deployment|service|pod|replicaset)/([a-z0-9](?:[a-z0-9.-]*[a-z0-9])?)", re.IGNORECASE)
+_WORD: Final = re.compile(r"(?<![\w./:@-])[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?(?![\w/:@-]|\.\w)")
+"""A word that could be the name of an object, and is no part of a path, an image or an address."""
 
 
 def facts_exist(subject: Subject) -> Opinion:
@@ -77,10 +79,8 @@ def _spoken_of(subject: Subject, claim: Claim) -> Iterable[tuple[str, str]]:
     """What a claim names by kind and name, and the workloads and Services of the evidence that it names without a kind."""
     for kind, name in _NAMED.findall(claim.text):
         yield kind.lower(), name.lower()
-    rest = _NAMED.sub(" ", claim.text)
-    for name in sorted(subject.grounds.names):
-        if re.search(rf"(?<![\w./:@-]){re.escape(name)}(?![\w/:@-]|\.\w)", rest):
-            yield "", name
+    spoken = set(_WORD.findall(_NAMED.sub(" ", claim.text)))
+    yield from (("", name) for name in sorted(subject.grounds.names & spoken))
 
 
 def _speaks_of(subject: Subject, fact: Fact, kind: str, name: str) -> bool:
@@ -92,5 +92,7 @@ def _speaks_of(subject: Subject, fact: Fact, kind: str, name: str) -> bool:
         return True
     if kind in {"", "deployment"} and name in subject.grounds.roots_of(about):
         return True
+    if name not in fact.text.lower():
+        return False
     by_name = rf"(?<![\w-]){re.escape(name)}(?![\w-])" if not kind else rf"\b{kind}[/ ]\"?{re.escape(name)}(?![\w-])"
     return re.search(by_name, fact.text, re.IGNORECASE) is not None

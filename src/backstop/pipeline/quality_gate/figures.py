@@ -24,6 +24,7 @@ _BARE: Final = re.compile(r"(?<![\w.])\d+(?:\.\d+)?(?!\w|\.\d)")
 _SIZE: Final = re.compile(r"\b([0-9.]+[KMGTPE]i?)B?\b")
 _CODE: Final = re.compile(r"\b(?:code|exit(?:ed)?(?: with)?) (\d+)")
 _REVISION: Final = re.compile(r"\brevision (\d+)", re.IGNORECASE)
+_WORD: Final = re.compile(r"(?<![\w-])[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?(?![\w-])")
 _STATE: Final = ("desired", "ready", "available", "updated", "total")
 _COUNTERS: Final = {
     FactKind.REVISION: ("replicas", "ready"), FactKind.SERVICE: ("ready_endpoints", "endpoints"),
@@ -90,7 +91,7 @@ class Figures:
     def _meant(self) -> tuple[Fact, ...]:
         """The facts whose counters the claim can mean: those of the one workload that it names, if it names one only."""
         grounds = self.subject.grounds
-        named = [n for n in grounds.names if re.search(rf"(?<![\w-]){re.escape(n)}(?![\w-])", self.claim.text)]
+        named = sorted(grounds.names & set(_WORD.findall(self.claim.text)))
         if len(named) != 1:
             return self.facts
         return tuple(f for f in self.facts if f.about.name == named[0] or named[0] in grounds.roots_of(f.about)) or self.facts

@@ -51,7 +51,7 @@ def action_fits(subject: Subject) -> Opinion:
 
 def _state(subject: Subject, key: str) -> int:
     """A counter of the suspect, in pods."""
-    (state,) = subject.evidence.about(subject.diagnosis.suspect, FactKind.WORKLOAD)
+    (state,) = subject.grounds.about(subject.diagnosis.suspect, FactKind.WORKLOAD)
     return whole(state.data[key])
 
 
@@ -125,7 +125,7 @@ def on_record(subject: Subject) -> Opinion:
     """The numbers that it would write are the record's: the replicas that there were, and more memory than there is."""
     action = subject.diagnosis.action
     if isinstance(action, SetResources):
-        (state,) = subject.evidence.about(action.target, FactKind.WORKLOAD)
+        (state,) = subject.grounds.about(action.target, FactKind.WORKLOAD)
         limits = state.data["memory_limits"]
         limit = limits.get(action.container) if isinstance(limits, dict) else None
         if limit is None or action.memory_limit_bytes <= whole(limit):

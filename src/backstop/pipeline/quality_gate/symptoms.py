@@ -11,7 +11,7 @@ from backstop.records import Fact, FactKind, FaultClass
 
 def suspect_symptom(subject: Subject) -> Opinion:
     suspect = subject.diagnosis.suspect
-    if not subject.evidence.about(suspect, FactKind.WORKLOAD):
+    if not subject.grounds.about(suspect, FactKind.WORKLOAD):
         return fails(f"the evidence has not seen {suspect.key}")
     if subject.diagnosis.fault_class is FaultClass.NO_FAULT:
         return _nothing_wrong(subject)
