@@ -199,12 +199,18 @@ class Incident:
         if not self._probing:
             raise self.session.escalation(f"the breaker is open, and no action is allowed any more: {state.reason}")
 
-    def _breaker_state(self) -> BreakerState:
-        """Half-open is closed for the one action that was allowed, until something goes wrong in it."""
+    def _breaker_state(self, written: WorkloadRef) -> BreakerState:
+        """Half-open is closed for the one action that was allowed, until something goes wrong in it. What is written to has a say
+        of its own, whoever's alert it is, and what was allowed on the alert's target is not allowed on it."""
         breaker, target = self.tools.breaker, self.alert.target
         state = breaker.state(target)
         allowed = state.half_open or (self._probing and breaker.probing(target, self.alert.id))
-        return state.model_copy(update={"open": False}) if state.open and allowed else state
+        if state.open and not allowed:
+            return state
+        other = breaker.state(written)
+        if other.open and other.scope == "target" and written != target:
+            return other
+        return state.model_copy(update={"open": False})
 
     async def _look(self) -> Evidence:
         settings = self.tools.settings
@@ -302,7 +308,7 @@ class Incident:
             intent=intent,
             baseline=grounded.baseline,
             now=now,
-            breaker=self._breaker_state(),
+            breaker=self._breaker_state(grounded.diagnosis.suspect),
             policy=tools.policy,
             context=Context(now=tools.clock.now(), action_id=self._action_id(), recent=tools.history.recent()),
         )

@@ -131,7 +131,7 @@ class Remedy:
         why = next((check.reason for check in verdict.checks if not check.passed), "nothing could be told")
         worse = "made things worse" if judgement.state == "worse" else "brought no recovery"
         cause = Cause.WORSENED if judgement.state == "worse" else Cause.FAILED_VERIFICATION
-        self.session.count(cause, f"{done} {worse}: {why}")
+        self.session.count(cause, f"{done} {worse}: {why}", self.cleared.target)
         return f"{done} {worse}: {why}"
 
     async def take_back(self, reason: str) -> NoReturn:
@@ -140,7 +140,7 @@ class Remedy:
         self.undo_tried = True
         with suppress(RecordError):
             session.journal.fire("undo", reason)
-        session.count(Cause.REVERSAL, reason)
+        session.count(Cause.REVERSAL, reason, self.cleared.target)
         try:
             write = await self._undo()
         except BackstopError as error:

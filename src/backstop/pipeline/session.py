@@ -98,13 +98,13 @@ class Session:
         self.count(Cause.TOOL_FAULT, reason)
         return self.escalation(reason)
 
-    def count(self, cause: Cause, reason: str) -> BreakerState:
-        """Spends the anomaly budget. Its file outlives the incident, so that its words are redacted like an event's."""
+    def count(self, cause: Cause, reason: str, target: WorkloadRef | None = None) -> BreakerState:
+        """Spends the anomaly budget: of what was written to, where it is the write that went wrong, else of the alert's target. Its file outlives the incident, so that its words are redacted like an event's."""
         try:
             told = self.journal.redacted(DefenseFired(defense="breaker", reason=reason)).reason
         except RecordError as error:
             told = f"withheld ({error.what})"
-        return self.tools.breaker.spend(self.alert.target, cause, incident=self.alert.id, reason=told)
+        return self.tools.breaker.spend(target or self.alert.target, cause, incident=self.alert.id, reason=told)
 
     def count_or_stop(self, cause: Cause, reason: str) -> None:
         """Spends the anomaly budget, and raises Stop if that was one too many."""
