@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import copy
+from datetime import timedelta
 
 import pytest
 
+from backstop.clock import ManualClock
+from backstop.cluster.client import ClusterClient
+from backstop.cluster.reads import read_target
 from backstop.cluster.snapshot import SnapshotStore
 from backstop.errors import ExecutorError
 from backstop.executor.writer import Writer
-from backstop.records import Scale, WorkloadRef
+from backstop.pipeline.plan import plan
+from backstop.records import Restart, Scale, WorkloadRef
 from tests.executor.repair import CHECKOUT, Plan
 from tests.stub_api import StubApi
 
@@ -58,6 +63,26 @@ async def test_it_is_used_up_once_its_write_was_taken_back(api: StubApi, writer:
     with pytest.raises(ExecutorError, match="taken back"):
         await writer.apply(await planned())
     assert api.checkout["spec"] == before
+
+
+async def test_an_intent_of_after_the_write_is_not_answered_with_it(api: StubApi, writer: Writer, planned: Plan) -> None:
+    """An alert that fires again brings the same ids. What somebody has set back since would be said to be done."""
+    await writer.apply(await planned(BIGGER))
+    api.checkout["spec"]["replicas"] = 3
+    api.checkout["metadata"] |= {"generation": 9, "resourceVersion": "900"}
+    with pytest.raises(ExecutorError, match="before this was decided"):
+        await writer.apply(await planned(BIGGER))
+    assert len(api.patches()) == 1
+
+
+async def test_a_restart_at_another_time_is_another_write(api: StubApi, writer: Writer, door: ClusterClient) -> None:
+    restart = Restart(verb="restart", target=CHECKOUT)
+    state, _ = await read_target(door, CHECKOUT)
+    first, later = (plan(restart, state, action_id="bs-0123-1", at=ManualClock().now() + timedelta(hours=h)) for h in (0, 1))
+    await writer.apply(first)
+    with pytest.raises(ExecutorError, match="another write"):
+        await writer.apply(later)
+    assert (await writer.apply(first)).after == first.after
 
 
 async def test_a_target_that_bears_it_is_not_believed_without_the_snapshot(

@@ -212,6 +212,9 @@ class Writer:
         snapshot = self._snapshots.find(intent.action_id)
         if snapshot is None:
             raise ExecutorError(f"{state.ref.key} bears {intent.action_id}, of which there is no snapshot here", unchanged=_NOTHING)
+        if intent.generation >= state.generation or (snapshot.before, snapshot.after) != (intent.before, intent.after):
+            what = f"{intent.action_id} was written to {state.ref.key} before this was decided, which is another write"
+            raise ExecutorError(what, unchanged=_NOTHING)
         landed = Landed(state.resource_version, {}, audit_id(intent.action_id, intent.resource_version), found=True)
         return _write(intent, state, landed, snapshot.allowed_by)
 
