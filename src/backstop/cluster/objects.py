@@ -16,6 +16,7 @@ Json = dict[str, Any]
 
 TEMPLATE_HASH = "pod-template-hash"
 REVISION = "deployment.kubernetes.io/revision"
+REVISION_HISTORY = "deployment.kubernetes.io/revision-history"
 RESTARTED_AT = "kubectl.kubernetes.io/restartedAt"
 ACTION_ID = "backstop.dev/action-id"
 FRONT = "backstop.dev/front"

@@ -136,9 +136,16 @@ def revisions(replica_sets: Sequence[Json]) -> tuple[Revision, ...]:
             replicas=count(replica_set, "status", "replicas"),
             ready=count(replica_set, "status", "readyReplicas"),
             template=bare_template(mapping(replica_set, "spec", "template")),
+            earlier=earlier_numbers(replica_set),
         )
         for number, replica_set in numbered
     )
+
+
+def earlier_numbers(replica_set: Json) -> tuple[int, ...]:
+    """The revisions that a ReplicaSet was before it was returned to, as the Deployment controller notes them on it."""
+    noted = strings(replica_set, "metadata", "annotations").get(objects.REVISION_HISTORY, "").split(",")
+    return tuple(sorted(int(number) for number in noted if number.isascii() and number.isdigit() and len(number) < 10))
 
 
 def current_revision(deployment: Json, found: Sequence[Revision]) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from backstop.checks import Opinion, Rule, fails, holds
-from backstop.policy.subject import MissingError, Proposed
+from backstop.policy.subject import Proposed
 from backstop.records import Revision, Rollback, Scale
 
 
@@ -28,24 +28,27 @@ def revision_fit(proposed: Proposed) -> Opinion:
 
 def once_healthy(proposed: Proposed) -> Opinion:
     """Kubernetes does not record that a revision was well. It is inferred: it has ready pods now; or it ran for a while before the
-    next one replaced it, nobody went back from it, and the workload's own condition does not say that it was unavailable then."""
+    next one replaced it, nobody ever went back from it, and the workload's own condition does not say that it was unavailable."""
     action = proposed.action
     if not isinstance(action, Rollback):
         return holds("the write chooses no revision")
-    revision, following = _succession(proposed, action.to_revision)
+    revision = {r.number: r for r in proposed.target.revisions}[action.to_revision]
     what, proven = f"revision {revision.number}", proposed.policy.limits.proven_after_seconds
     if revision.ready >= 1:
         return holds(f"{what} has {revision.ready} ready pods now")
-    if doubt := _unproven(proposed, revision, following, proven):
+    if doubt := _unproven(proposed, revision, proven):
         return fails(doubt)
-    return holds(f"{what} ran for {proven:g} s or more before revision {following.number} replaced it")
+    return holds(f"{what} ran for {proven:g} s or more before a later one replaced it")
 
 
-def _unproven(proposed: Proposed, revision: Revision, following: Revision, proven: float) -> str:
+def _unproven(proposed: Proposed, revision: Revision, proven: float) -> str:
     """Why a revision that does not run now is not known to have been well; empty if it is."""
-    what = f"revision {revision.number}"
-    ran = (following.created_at - revision.created_at).total_seconds()
-    if ran < 0:
+    what, numbered = f"revision {revision.number}", _numbered(proposed)
+    following = [numbered[number + 1] for number in _numbers(revision) if number + 1 in numbered]
+    if len(following) < len(_numbers(revision)):
+        return f"what replaced {what} is not in the history"
+    ran = (following[0].created_at - revision.created_at).total_seconds()
+    if ran < 0 or any(min(_numbers(f)) != n + 1 for f, n in zip(following, _numbers(revision), strict=True)):
         return f"somebody went back from {what} to an earlier template"
     if ran < proven:
         return f"{what} ran for {ran:g} s before the next one, less than {proven:g} s: it is not proven"
@@ -57,13 +60,14 @@ def _unproven(proposed: Proposed, revision: Revision, following: Revision, prove
     return ""
 
 
-def _succession(proposed: Proposed, number: int) -> tuple[Revision, Revision]:
-    """A revision and the one that came after it. Raises MissingError."""
-    ordered = sorted(proposed.target.revisions, key=lambda r: r.number)
-    for place, revision in enumerate(ordered[:-1]):
-        if revision.number == number:
-            return revision, ordered[place + 1]
-    raise MissingError(f"revision {number} and its successor are not both in the history")
+def _numbers(revision: Revision) -> tuple[int, ...]:
+    """Every number that it had, oldest first: whoever returns to a revision gives it a new one."""
+    return (*revision.earlier, revision.number)
+
+
+def _numbered(proposed: Proposed) -> dict[int, Revision]:
+    """What was revision 1, 2, and so on, by today's names of them."""
+    return {number: revision for revision in proposed.target.revisions for number in _numbers(revision)}
 
 
 def known_images(proposed: Proposed) -> Opinion:

@@ -59,6 +59,7 @@ class Revision(Record):
     replicas: int
     ready: int
     template: dict[str, JsonValue]  # without the pod-template-hash label
+    earlier: tuple[int, ...] = ()  # the numbers that it had before somebody returned to it, oldest first
 
 
 class DisruptionBudget(Record):
