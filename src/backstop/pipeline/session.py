@@ -99,7 +99,8 @@ class Session:
         return self.escalation(reason)
 
     def count(self, cause: Cause, reason: str, target: WorkloadRef | None = None) -> BreakerState:
-        """Spends the anomaly budget: of what was written to, where it is the write that went wrong, else of the alert's target. Its file outlives the incident, so that its words are redacted like an event's."""
+        """Spends the anomaly budget: of what was written to, where it is the write that went wrong, else of the alert's target. Its
+        file outlives the incident, so that its words are redacted like an event's."""
         try:
             told = self.journal.redacted(DefenseFired(defense="breaker", reason=reason)).reason
         except RecordError as error:
