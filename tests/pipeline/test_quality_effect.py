@@ -97,6 +97,15 @@ def test_a_victim_is_not_restarted_nor_rolled_back_while_what_it_calls_fails() -
     assert "Q-FAULT-SHOWN" in refused(stuck(failing), failing)
 
 
+def test_a_dependency_that_answers_is_left_alone_though_one_of_its_pods_hangs() -> None:
+    """True, and not the cause: the release is. Found by an operator of the containment benchmark that no rule had been tuned to."""
+    evidence = recorded("fleet/bad_release")
+    database = altered(evidence, of(FactKind.WORKLOAD, "prod-db"), unhealthy=True, available=1, ready=1)
+    assert "Q-EFFECT" in refused(stuck(database, PROD_DB), database)
+    failing = altered(database, of(FactKind.PROBE, "prod-db"), ok=False, failures=3, status=503)
+    assert "Q-EFFECT" not in refused(stuck(failing, PROD_DB), failing)
+
+
 def memory(evidence: Evidence, size: int, container: str = "web") -> Diagnosis:
     action = SetResources(verb="set_resources", target=CHECKOUT, container=container, memory_limit_bytes=size)
     return but(diagnose(evidence), action=action, change=None)

@@ -115,10 +115,23 @@ def _no_way(subject: Subject, action: Rollback | Restart | Scale | SetResources)
         return (
             f"requests do not reach {alert.target.key}, as a Service leads elsewhere: no write to {action.target.key} changes that"
         )
+    if reason := _innocent(subject, action):
+        return reason
     fewer = isinstance(action, Scale) and action.replicas < _state(subject, "desired")
     return (
         "" if fewer or not refused(grounds, action.target) else f"new pods of {action.target.key} are refused, whatever is written"
     )
+
+
+def _innocent(subject: Subject, action: Rollback | Restart | Scale | SetResources) -> str:
+    """Why what the alert's target depends on cannot be what hurts it: it answers. Empty if it may be."""
+    if action.target == subject.evidence.alert.target:
+        return ""
+    requests = [fact for fact in subject.grounds.facts_of(action.target) if fact.kind is FactKind.PROBE]
+    available = _state(subject, "available")
+    if available == 0 or any(active(fact) for fact in requests):
+        return ""
+    return f"{action.target.key} has {available} replicas available, and no request to it is seen to fail: it explains nothing"
 
 
 def on_record(subject: Subject) -> Opinion:
