@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Generic, NamedTuple, TypeVar
 
 from backstop.records import Check
@@ -49,8 +50,14 @@ def evaluate(rules: Sequence[Rule[S]], subject: S) -> tuple[Check, ...]:
 def _run(rule: Rule[S], subject: S) -> Check:
     try:
         opinion = rule.judge(subject)
-        return Check(rule=rule.id, passed=opinion.passed is True, reason=opinion.reason, facts=tuple(opinion.facts))
+        return _check(rule.id, opinion.passed is True, opinion.reason, tuple(opinion.facts))
     except Exception as error:  # noqa: BLE001  whatever a rule dies of, the answer is no: this is what "fail closed" means
         return Check(
             rule=rule.id, passed=False, reason=f"could not be evaluated ({type(error).__name__}: {error}), which is a refusal"
         )
+
+
+@lru_cache(maxsize=4096)
+def _check(rule: str, passed: bool, reason: str, facts: tuple[str, ...]) -> Check:  # noqa: FBT001  a cache wants them by place
+    """Rules mostly say what they said before, and a frozen record may be said twice: validating it is most of a rule's cost."""
+    return Check(rule=rule, passed=passed, reason=reason, facts=facts)

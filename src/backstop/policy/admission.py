@@ -9,11 +9,11 @@ to an object is held still too, because fields are named where they may change a
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 from backstop.policy.quantities import memory_between
+from backstop.policy.release import image_pattern
 from backstop.policy.schema import ANY, LabelRule, Policy, Verb, WorkloadRule
 
 ACTION_ID: Final = "backstop.dev/action-id"
@@ -114,12 +114,6 @@ def _containers(side: str) -> str:
 
 def _each(rules: Mapping[str, WorkloadRule], value: Callable[[WorkloadRule], Any]) -> Object:
     return {key: found for key, rule in rules.items() if (found := value(rule)) is not None}
-
-
-def image_pattern(repositories: Iterable[str]) -> str:
-    """Every image of these repositories, with Docker Hub's registry said or not, with a tag or a digest or both."""
-    names = "|".join(re.escape(name).replace(r"\-", "-") for name in repositories)
-    return f"^(docker[.]io/)?(library/)?({names})(:[A-Za-z0-9_][A-Za-z0-9_.-]{{0,127}})?(@sha256:[0-9a-f]{{64}})?$"
 
 
 def executor_validations(policy: Policy) -> tuple[Validation, ...]:

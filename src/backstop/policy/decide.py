@@ -6,14 +6,14 @@ What only the pipeline knows (the diagnosis, the evidence, the rehearsal, the br
 
 from __future__ import annotations
 
-from datetime import timedelta
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from backstop.checks import Opinion, Rule, evaluate, fails, holds
 from backstop.policy.blast import BLAST_RULES, removed_at_once
 from backstop.policy.permission import not_frozen
 from backstop.policy.release import RELEASE_RULES
 from backstop.policy.schema import ANY, Policy
+from backstop.policy.sound import require_sound
 from backstop.policy.subject import Context, PastWrite, Proposed, incident_of
 from backstop.records import Action, Check, NoAction, Rollback, Scale, SetResources, TargetState, Verdict, action_key
 
@@ -38,11 +38,10 @@ def decide_undo(action: Action, state: TargetState | None, policy: Policy, conte
 
 def in_scope(proposed: Proposed) -> Opinion:
     target, verb = proposed.action.target, proposed.action.verb
-    namespace = proposed.policy.namespace(target.namespace)
-    if namespace is None:
-        return fails(f"namespace {target.namespace} is not one that Backstop may write in")
     workload = proposed.policy.workload(target)
     if workload is None:
+        if proposed.policy.namespace(target.namespace) is None:
+            return fails(f"namespace {target.namespace} is not one that Backstop may write in")
         return fails(f"{target.namespace}/{target.name} is not a workload that Backstop may write to")
     if verb not in workload.verbs:
         return fails(f"{verb} is not allowed on {target.namespace}/{target.name}")
@@ -56,25 +55,27 @@ def not_protected(proposed: Proposed) -> Opinion:
     if target.namespace in protected.namespaces:
         return fails(f"namespace {target.namespace} is protected")
     state = proposed.target
-    labels = (*state.labels.items(), *_template_labels(state).items())
+    labels = [state.labels, _labels(state.template)]
+    if isinstance(proposed.action, Rollback):  # what would protect it from then on would keep the undo out too
+        labels += [_labels(r.template) for r in state.revisions if r.number == proposed.action.to_revision]
     for what, carried, marks in (
-        ("label", labels, protected.labels),
-        ("annotation", state.annotations.items(), protected.annotations),
+        *(("label", each, protected.labels) for each in labels),
+        ("annotation", state.annotations, protected.annotations),
     ):
-        for key, value in carried:
-            if any(key == mark.key and mark.value in {value, ANY} for mark in marks):
-                return fails(f"{target.name} is protected by its {what} {key}={value}")
+        for mark in marks:
+            value = carried.get(mark.key)
+            if value is not None and mark.value in (value, ANY):
+                return fails(f"{target.name} is protected by its {what} {mark.key}={value}")
     return holds(f"{target.name} is not protected by name, namespace, label or annotation")
 
 
-def _template_labels(state: TargetState) -> dict[str, str]:
-    metadata = state.template.get("metadata") or {}
-    if not isinstance(metadata, dict):
-        raise TypeError("the pod template's metadata is not an object")
-    labels = metadata.get("labels") or {}
-    if not isinstance(labels, dict):
-        raise TypeError("the pod template's labels are not an object")
-    return {str(key): str(value) for key, value in labels.items()}
+def _labels(template: dict[str, Any]) -> dict[str, str]:
+    """Raises TypeError."""
+    metadata = template.get("metadata") or {}
+    labels = metadata.get("labels") or {} if isinstance(metadata, dict) else None
+    if not isinstance(labels, dict) or not all([isinstance(value, str) for value in labels.values()]):  # noqa: C419  faster
+        raise TypeError("the pod template's labels cannot be read")
+    return labels
 
 
 def exists(proposed: Proposed) -> Opinion:
@@ -83,7 +84,8 @@ def exists(proposed: Proposed) -> Opinion:
         return fails(f"there is no {proposed.action.target.key}")
     if not state.ref.same(proposed.action.target):
         return fails(f"what was observed is {state.ref.key}, not {proposed.action.target.key}")
-    TargetState.model_validate(state.model_dump(warnings="none"))  # raises on what no observation can hold, however it got there
+    require_sound(state)
+    require_sound(proposed.action)
     if not (state.uid and state.resource_version and state.generation >= 1):
         return fails("its uid, resourceVersion or generation is unknown, so a write could not be bound to it")
     return holds(f"it exists, at generation {state.generation}")
@@ -147,9 +149,9 @@ def has_effect(proposed: Proposed) -> Opinion:
 
 def cooled_down(proposed: Proposed) -> Opinion:
     seconds = proposed.policy.limits.cooldown_seconds
-    since = proposed.context.now - timedelta(seconds=seconds)
-    for write in _recent(proposed):
-        if write.target == proposed.action.target and write.at > since:
+    since = proposed.since(seconds)
+    for write in proposed.earlier:
+        if write.at > since and write.target == proposed.action.target:
             return fails(f"it was written to by {write.action_id} less than {seconds:g} s ago")
     return holds(f"nothing was written to it in the last {seconds:g} s")
 
@@ -157,27 +159,18 @@ def cooled_down(proposed: Proposed) -> Opinion:
 def within_incident(proposed: Proposed) -> Opinion:
     limit = proposed.policy.limits.actions_per_incident
     incident = incident_of(proposed.context.action_id)
-    same = [write for write in _recent(proposed) if write.incident == incident]
-    wanted = action_key(proposed.action)
-    if any(write.action == wanted for write in same):
+    same = [write for write in proposed.earlier if write.incident == incident]
+    if same and action_key(proposed.action) in [write.action for write in same]:
         return fails("the same was already done in this incident")
     word = f"{len(same)} of at most {limit} actions of this incident were taken before"
     return holds(word) if len(same) < limit else fails(word)
 
 
 def within_hour(proposed: Proposed) -> Opinion:
-    limit, since = proposed.policy.limits.actions_per_hour, proposed.context.now - timedelta(hours=1)
-    count = sum(write.at > since for write in _recent(proposed))
+    limit, since = proposed.policy.limits.actions_per_hour, proposed.since(3600)
+    count = sum(write.at > since for write in proposed.earlier)
     word = f"{count} of at most {limit} actions were taken in the last hour"
     return holds(word) if count < limit else fails(word)
-
-
-def _recent(proposed: Proposed) -> tuple[PastWrite, ...]:
-    """Earlier writes, other than this very one (which is asked about again after a lost reply or a restart)."""
-    recent = proposed.context.recent
-    if recent is None:
-        raise ValueError("earlier writes are unknown")
-    return tuple(write for write in recent if write.action_id != proposed.context.action_id)
 
 
 _WHERE: Final[tuple[Rule[Proposed], ...]] = (

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any, Final
 
 from backstop.checks import Opinion, Rule, fails, holds
+from backstop.policy.sound import require_sound
 from backstop.policy.subject import Proposed
 from backstop.records import Revision, Rollback, Scale
 
@@ -16,9 +20,7 @@ def revision_fit(proposed: Proposed) -> Opinion:
     state = proposed.target
     if action.to_revision >= state.current_revision:
         return fails(f"revision {action.to_revision} is not earlier than the current one, {state.current_revision}")
-    revision = next((r for r in state.revisions if r.number == action.to_revision), None)
-    if revision is None:
-        return fails(f"revision {action.to_revision} is not in its history")
+    revision = proposed.revision
     if not revision.template or revision.template == state.template:
         return fails(f"revision {action.to_revision} is what runs now, or its template is unknown")
     if revision.replicas > 0 and revision.ready <= 0:
@@ -32,7 +34,7 @@ def once_healthy(proposed: Proposed) -> Opinion:
     action = proposed.action
     if not isinstance(action, Rollback):
         return holds("the write chooses no revision")
-    revision = {r.number: r for r in proposed.target.revisions}[action.to_revision]
+    revision = proposed.revision
     what, proven = f"revision {revision.number}", proposed.policy.limits.proven_after_seconds
     if revision.ready >= 1:
         return holds(f"{what} has {revision.ready} ready pods now")
@@ -47,6 +49,8 @@ def _unproven(proposed: Proposed, revision: Revision, proven: float) -> str:
     following = [numbered[number + 1] for number in _numbers(revision) if number + 1 in numbered]
     if len(following) < len(_numbers(revision)):
         return f"what replaced {what} is not in the history"
+    for one in following:
+        require_sound(one)
     ran = (following[0].created_at - revision.created_at).total_seconds()
     if ran < 0 or any(min(_numbers(f)) != n + 1 for f, n in zip(following, _numbers(revision), strict=True)):
         return f"somebody went back from {what} to an earlier template"
@@ -75,19 +79,23 @@ def known_images(proposed: Proposed) -> Opinion:
     action = proposed.action
     if isinstance(action, Scale):
         return holds("the write changes no image")
-    allowed = set(proposed.rule.images)
-    images = _images(_template(proposed))
-    strange = [image for image in images if repository(image) not in allowed]
+    allowed = _compiled(proposed.rule.images)
+    images = _images(proposed.revision.template if isinstance(action, Rollback) else proposed.target.template)
+    strange = [image for image in images if not allowed.fullmatch(image)]
     if strange or not images:
         return fails(f"{strange[0] if strange else 'no image'} is not of a repository that the policy lists for it")
     return holds(f"it would run {', '.join(images)}")
 
 
-def _template(proposed: Proposed) -> dict[str, Any]:
-    action, state = proposed.action, proposed.target
-    if not isinstance(action, Rollback):
-        return state.template
-    return next(r.template for r in state.revisions if r.number == action.to_revision)
+@lru_cache(maxsize=256)
+def _compiled(repositories: tuple[str, ...]) -> re.Pattern[str]:
+    return re.compile(image_pattern(repositories))
+
+
+def image_pattern(repositories: Iterable[str]) -> str:
+    """Every image of these repositories, with Docker Hub's registry said or not, with a tag or a digest or both. For RE2 too."""
+    names = "|".join(re.escape(name).replace(r"\-", "-") for name in repositories)
+    return f"^(docker[.]io/)?(library/)?({names})(:[A-Za-z0-9_][A-Za-z0-9_.-]{{0,127}})?(@sha256:[0-9a-f]{{64}})?$"
 
 
 def _images(template: dict[str, Any]) -> list[str]:

@@ -236,12 +236,18 @@ class Policy(Record):
         return self
 
     def namespace(self, name: str) -> NamespaceRule | None:
-        return next((n for n in self.namespaces if n.name == name), None)
+        for namespace in self.namespaces:
+            if namespace.name == name:
+                return namespace
+        return None
 
     def workload(self, target: WorkloadRef) -> WorkloadRule | None:
         """The rule for one workload, or None: it is not known and nothing may be written to it."""
         namespace = self.namespace(target.namespace)
-        return next((w for w in namespace.workloads if w.name == target.name), None) if namespace else None
+        for workload in namespace.workloads if namespace else ():
+            if workload.name == target.name:
+                return workload
+        return None
 
 
 def _unique(names: tuple[str, ...], what: str, field: str) -> None:

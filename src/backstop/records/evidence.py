@@ -91,4 +91,5 @@ class Evidence(Record):
 
     def about(self, ref: ObjectRef | WorkloadRef, *kinds: FactKind) -> tuple[Fact, ...]:
         """Facts about one object, of these kinds (all kinds if none is named)."""
-        return tuple(f for f in self.facts if f.about.same(as_ref(ref)) and (not kinds or f.kind in kinds))
+        wanted = as_ref(ref)
+        return tuple(f for f in self.facts if (not kinds or f.kind in kinds) and f.about.same(wanted))

@@ -26,12 +26,17 @@ class Intent(Record):
 
     def expected_hash(self) -> str:
         """SHA-256 over everything but the hash itself, as hex: what a verdict or an approval is bound to."""
-        return canonical_digest(self.model_dump(mode="json", exclude={"plan_hash"}))
+        return canonical_digest(self._without("plan_hash"))
 
     def decision_hash(self) -> str:
         """SHA-256 over what a person decides on: the action, the object at its generation, before and after. A status that moves
         changes the plan and not the decision."""
-        return canonical_digest(self.model_dump(mode="json", exclude={"plan_hash", "resource_version", "action_id"}))
+        return canonical_digest(self._without("plan_hash", "resource_version", "action_id"))
+
+    def _without(self, *names: str) -> dict[str, JsonValue]:
+        """The record as JSON, without these fields. All but the action is JSON as it is, which is not copied out again."""
+        fields = {name: value for name, value in self.__dict__.items() if name in Intent.model_fields and name not in names}
+        return fields | {"action": self.action.model_dump(mode="json")}
 
 
 class Write(Record):
