@@ -25,6 +25,7 @@ TEMPLATE = "spec/template"
 POD = f"{TEMPLATE}/spec"
 WEB = f"{POD}/containers/0"
 MEMORY = f"{WEB}/resources/limits/memory"
+APPARMOR = "container.apparmor.security.beta.kubernetes.io/web"
 IMAGE = (f"{WEB}/image", "demo/web:1.0")
 Change = tuple[str, Any]
 
@@ -117,6 +118,7 @@ FORBIDDEN: list[tuple[str, list[Change], set[str]]] = [
     ("privileged", [(f"{WEB}/securityContext", {"privileged": True})], {"K-TEMPLATE"}),
     ("a capability", [(f"{WEB}/securityContext", {"capabilities": {"add": ["SYS_ADMIN"]}})], {"K-TEMPLATE"}),
     ("root", [(f"{POD}/securityContext", {"runAsUser": 0})], {"K-TEMPLATE"}),
+    ("AppArmor put off", [IMAGE, (f"{TEMPLATE}/metadata/annotations", {APPARMOR: "unconfined"})], {"K-TEMPLATE"}),
     ("host network", [(f"{POD}/hostNetwork", True)], {"K-TEMPLATE"}),
     ("host processes", [(f"{POD}/hostPID", True)], {"K-TEMPLATE"}),
     ("another service account", [(f"{POD}/serviceAccountName", "admin")], {"K-TEMPLATE"}),
@@ -272,6 +274,14 @@ def test_a_rollout_of_too_many_pods_or_of_none_is_denied() -> None:
     assert rules(refusals(request(), edited(many, IMAGE), many)) == {"K-REPLICAS"}
     assert rules(refusals(request(), edited(none, IMAGE), none)) == {"K-REPLICAS"}
     assert refusals(request(), edited(none, ("spec/replicas", 3)), none) == []
+
+
+@pytest.mark.parametrize("after", [None, {}, {APPARMOR: "unconfined"}, {"checksum/config": "2"}])
+def test_a_profile_that_a_pod_has_is_neither_taken_away_nor_changed(after: Object | None) -> None:
+    old = edited(OLD, (f"{TEMPLATE}/metadata/annotations", {APPARMOR: "runtime/default", "checksum/config": "1"}), action_id=None)
+    assert rules(refusals(request(), edited(old, IMAGE, (f"{TEMPLATE}/metadata/annotations", after)), old)) == {"K-TEMPLATE"}
+    kept = {APPARMOR: "runtime/default", "checksum/config": "2"}
+    assert refusals(request(), edited(old, IMAGE, (f"{TEMPLATE}/metadata/annotations", kept)), old) == []
 
 
 RESTART = (f"{TEMPLATE}/metadata/annotations", {"kubectl.kubernetes.io/restartedAt": "2026-01-01T00:00:00Z"})

@@ -31,6 +31,9 @@ _CONTAINER_FREE: Final = (
     "image", "imagePullPolicy", "command", "args", "workingDir", "env", "envFrom", "ports", "resources", "livenessProbe",
     "readinessProbe", "startupProbe", "lifecycle", "volumeMounts", "terminationMessagePath", "terminationMessagePolicy",
 )  # fmt: skip
+_SECURITY: Final = r"^([a-z0-9-]+[.])*security[.](alpha|beta)[.]kubernetes[.]io/"
+"""Annotations of a pod by which API servers up to 1.29 and container runtimes take AppArmor and seccomp profiles."""
+
 _VOLUME_KINDS: Final = ("configMap", "downwardAPI", "emptyDir")
 
 Object = dict[str, Any]
@@ -248,6 +251,11 @@ def _released() -> tuple[Validation, ...]:
             "K-TEMPLATE: the template keeps the keys of its labels, and whatever else its metadata holds",
             template.format(same_but("n.metadata", "o.metadata", ("labels", "annotations"))
             + f" && {optional('n.metadata.labels')}.all(k, k in {optional('o.metadata.labels')})"),
+        ),
+        (
+            "K-TEMPLATE: the pod keeps the annotations that set its security",
+            template.format(f"{optional('n.metadata.annotations')}.all(k, !k.matches({lit(_SECURITY)}) || "
+            f"(k in {optional('o.metadata.annotations')} && n.metadata.annotations[k] == o.metadata.annotations[k]))"),
         ),
         ("K-TEMPLATE: the containers keep their names", f"!variables.whole || ({same})"),
         (
