@@ -97,7 +97,7 @@ def publish(found: Json, held_out: Json) -> None:
     full = json.loads(FULL_RUN.read_text(encoding="utf-8")) if FULL_RUN.exists() else None
     unseen = json.loads(HELD_OUT_FIRST.read_text(encoding="utf-8"))
     (DOCS / "containment.md").write_text(page(found, first, full, (held_out, unseen)), encoding="utf-8")
-    (DOCS / "containment.svg").write_text(picture(found), encoding="utf-8")
+    (DOCS / "containment.svg").write_text(picture(found, unseen), encoding="utf-8")
 
 
 def full_runs(count: int) -> int:

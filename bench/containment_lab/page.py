@@ -18,7 +18,7 @@ def page(found: Json, first: Json, full: Json | None, held_out: tuple[Json, Json
     """The whole page. `first` and `full` are the kept figures of the first run and of the last full runs; `held_out` are those of
     the second set, now and when it was tried for the first time."""
     return _PAGE.format(
-        headline=_headline(found),
+        headline=_headline(found, held_out[1]),
         picture="containment.svg",
         held_out=_held_out(*held_out),
         right=found["right answers"],
@@ -52,12 +52,14 @@ def _with_harm(found: Json, key: str) -> Rate:
     return Rate(sum(of[key] > 0 for of in found["operators"].values()), len(found["operators"]))
 
 
-def _headline(found: Json) -> str:
+def _headline(found: Json, unseen: Json) -> str:
     rate, naive = _harmful(found), Rate(found["naive harmful"], found["trials"])
     count = f"**{rate.count} of {rate.of} wrong answers became a harmful write** (at most {rate.bound:.2%} at 95%)"
     return (
         f"{count}; of the naive agent's, {naive.count} did ({naive.count / naive.of:.0%}). Of {found['right writes']} right writes"
-        f" {len(found['false blocks'])} were refused."
+        f" {len(found['false blocks'])} were refused.\n\nThe rules were tuned to these. Of a second set, written afterwards,"
+        f" **{_harmful(unseen)} got through the first time it was tried**, all by"
+        f" {_with_harm(unseen, 'harmful').count} of {len(unseen['operators'])} ways to be wrong."
     )
 
 

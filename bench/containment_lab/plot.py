@@ -31,20 +31,24 @@ class Bar:
     naive: int
 
 
-def bars(found: Json) -> list[Bar]:
-    """A bar for each family, and one for all."""
+def bars(found: Json, unseen: Json) -> list[Bar]:
+    """A bar for each family, one for all, and one for the set that was held out, as it came the first time."""
     families = [Bar(name, of["trials"], of["harmful"], of["naive harmful"]) for name, of in found["families"].items()]
-    return [*families, Bar("all", found["trials"], found["harmful"], found["naive harmful"])]
+    return [*families, _all("all", found), _all("held out", unseen)]
 
 
-def picture(found: Json) -> str:
+def _all(name: str, found: Json) -> Bar:
+    return Bar(name, found["trials"], found["harmful"], found["naive harmful"])
+
+
+def picture(found: Json, unseen: Json) -> str:
     """The whole SVG. Shares are drawn on one linear scale, from 0 to 100%."""
-    rows = bars(found)
-    height = _TOP + _ROW * (len(found["families"]) + 1) + 44
+    rows = bars(found, unseen)
+    height = _TOP + _ROW * len(rows) + 44
     body = "\n".join(_row(bar, _TOP + place * _ROW) for place, bar in enumerate(rows))
     return f"""<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {height}" role="img" aria-labelledby="t d">
 <title id="t">Harmful writes from wrong model outputs</title>
-<desc id="d">{escape(_words(rows[-1]))}</desc>
+<desc id="d">{escape(_words(rows[-2]))}</desc>
 <style>{_STYLE}</style>
 <rect class="paper" width="{_WIDTH}" height="{height}" rx="6"/>
 <text class="title" x="20" y="30">Wrong model outputs that became harmful writes</text>

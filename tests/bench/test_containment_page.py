@@ -42,7 +42,7 @@ def test_the_page_says_what_it_does_not_show(first: Json) -> None:
     assert "invisible to the cluster" in page(first, first, None, (first, first))
 
 
-def test_the_picture_is_well_formed_and_has_a_bar_for_each_family_and_all(first: Json) -> None:
-    drawn = ET.fromstring(picture(first))
+def test_the_picture_is_well_formed_and_has_a_bar_for_each_family_for_all_and_for_what_was_held_out(first: Json) -> None:
+    drawn = ET.fromstring(picture(first, first))
     bars = [r for r in drawn.iter("{http://www.w3.org/2000/svg}rect") if r.get("class") == "naive" and r.get("height") == "13"]
-    assert len(bars) == len(first["families"]) + 1
+    assert len(bars) == len(first["families"]) + 2
