@@ -8,6 +8,7 @@ in the facts as they are.
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from typing import Final
@@ -31,6 +32,8 @@ _OF: Final = re.compile(r"\b(\d+)\s*(?:/|of|out of)\s*(?:the |its |all )?(\d+)\b
 _SHARE: Final = re.compile(rf"({_NUMBER}) ?(?:%|percent\b|per cent\b)")
 _CLASS: Final = re.compile(r"\b([1-5])xx\b", re.IGNORECASE)
 _SIZE: Final = re.compile(rf"\b({_NUMBER}) ?(?:([KMGTPE]i?|k)?B|([KMGTPE]i)|bytes)\b")
+_ROUGH: Final = re.compile(rf"\b{_NUMBER}(?:e\d+|[kx])\b", re.IGNORECASE)
+"""`1e9`, `10k`, `10x`: numbers that nothing in the evidence is written as."""
 _BARE: Final = re.compile(rf"(?<![\w.]){_NUMBER}(?!\w|\.\d)")
 
 
@@ -45,6 +48,7 @@ def amounts(subject: Subject) -> Opinion:
 
 def _unshown(text: str, figures: Figures) -> Iterator[str]:
     """What a text says in numbers and the facts do not, by kind. What was looked up as one kind is not looked up as another."""
+    yield from (sign for sign in text if unicodedata.category(sign) in {"Nl", "No"} and sign not in figures.text)  # `½`, `Ⅸ`, `³`
     for pattern, shown in _KINDS:
         yield from (match.group(0) for match in pattern.finditer(text) if not shown(figures, match))
         text = pattern.sub(" ", text)
@@ -93,6 +97,7 @@ _KINDS: Final[tuple[tuple[re.Pattern[str], Callable[[Figures, re.Match[str]], bo
     (_OF, _parts),
     (_COUNT, _count),
     (TIME, _time),
+    (_ROUGH, lambda figures, match: figures.name(match.group(0))),
     (_BARE, lambda figures, match: Fraction(match.group(0)) in figures.numbers),
 )
 """The kinds of number, in the order in which they are looked for, and whether the facts show one."""
