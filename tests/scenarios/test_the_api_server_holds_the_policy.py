@@ -33,7 +33,7 @@ FORBIDDEN: dict[str, tuple[str, Patch]] = {
     "zero replicas": ("K-REPLICAS", [replace("/spec/replicas", 0), MARK]),
     "a million replicas": ("K-REPLICAS", [replace("/spec/replicas", 1_000_000), MARK]),
     "an image of somebody else's": ("K-IMAGE", [replace(f"{WEB}/image", "evil/web:1.0"), MARK]),
-    "an image that was never known to be good": ("K-IMAGE", [replace(f"{WEB}/image", "demo/web:1.2-errors"), MARK]),
+    "an image that was never known to be good": ("K-IMAGE", [replace(f"{WEB}/image", "demo/web:0.1"), MARK]),
     "another selector": ("K-SPEC", [replace("/spec/paused", True), MARK]),
     "another strategy": ("K-SPEC", [replace("/spec/strategy", {"type": "Recreate"}), MARK]),
     "a write without the action's id": ("K-METADATA", [replace("/spec/replicas", 4)]),
