@@ -56,6 +56,116 @@ def compile_(
         typer.echo(f"{path}")
 
 
+@app.command()
+def lint(
+    file: File = DEFAULT,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit 1 if there is anything to look at again.")] = False,
+) -> None:
+    """Check a policy. What it may not say is an error with its line; what a careful person would ask about is a warning."""
+    from datetime import UTC, datetime
+
+    from backstop.policy.document import read_with_lines
+    from backstop.policy.lines import line_of
+    from backstop.policy.lint import warnings
+    from backstop.policy.load import policy_file
+
+    path = policy_file(file)
+    policy, lines = read_with_lines(path)
+    found = warnings(policy, datetime.now(UTC))
+    for warned in found:
+        line = line_of(lines, warned.place)
+        typer.echo(f"{path}{f':{line}' if line else ''}: warning: {warned.text}")
+    workloads = sum(len(namespace.workloads) for namespace in policy.namespaces)
+    typer.echo(f"{path}: a policy. Namespaces: {len(policy.namespaces)}, workloads: {workloads}, digest: {policy.digest()}")
+    if found and strict:
+        raise typer.Exit(1)
+
+
+@app.command()
+def explain(
+    arguments: Annotated[
+        list[str], typer.Argument(metavar="[FILE] VERB NAMESPACE/deployment/NAME", help="Default FILE: 'default'.")
+    ],
+    replicas: Annotated[int | None, typer.Option(help="For scale.")] = None,
+    to_revision: Annotated[int | None, typer.Option(help="For rollback.")] = None,
+    container: Annotated[str | None, typer.Option(help="For set_resources; default the target's name.")] = None,
+    memory: Annotated[str | None, typer.Option(help="For set_resources: a limit such as 128Mi.")] = None,
+    state: Annotated[
+        str | None, typer.Option(help="A JSON file of what is other than healthy in the target, or 'unknown'; default healthy.")
+    ] = None,
+) -> None:
+    """Say what the policy would say of one write: every rule, why, and the line that it rests on. Asks no cluster."""
+    from datetime import UTC, datetime
+
+    from backstop.policy import Context
+    from backstop.policy.cases import ACTION_ID, parse_action
+    from backstop.policy.document import read_with_lines
+    from backstop.policy.explain import explain as told
+    from backstop.policy.hypothetical import healthy
+    from backstop.policy.load import policy_file
+
+    if len(arguments) not in {2, 3}:
+        raise UsageError(
+            "explain takes a verb and a target", todo="write VERB NAMESPACE/deployment/NAME, the policy's file before them"
+        )
+    file, verb, target = arguments if len(arguments) == 3 else (str(DEFAULT), *arguments)
+    action = parse_action(_said(verb, target, replicas=replicas, to_revision=to_revision, container=container, memory=memory))
+    policy, lines = read_with_lines(policy_file(file))
+    now = datetime.now(UTC)
+    seen = None if state == "unknown" else healthy(action.target, policy, now, **(_overrides(Path(state)) if state else {}))
+    for line in told(action, seen, policy, Context(now=now, action_id=ACTION_ID, recent=()), lines):
+        typer.echo(line)
+
+
+def _said(verb: str, target: str, *, memory: str | None, container: str | None, **numbers: int | None) -> dict[str, Any]:
+    """The action as its record is written; what was not said is left out, and then missed."""
+    from backstop.policy.quantities import quantity_bytes
+
+    said: dict[str, Any] = {"verb": verb, "target": target, **{key: value for key, value in numbers.items() if value is not None}}
+    if memory is not None:
+        try:
+            said["memory_limit_bytes"] = quantity_bytes(memory)
+        except ValueError as error:
+            raise UsageError(str(error), todo="write it as Kubernetes does, such as 128Mi") from error
+    if memory is not None or container is not None:
+        said["container"] = container or target.rpartition("/")[2]
+    return said
+
+
+def _overrides(path: Path) -> dict[str, Any]:
+    import json
+
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror}", todo="name a JSON file, or 'unknown'") from error
+    except ValueError as error:
+        raise ConfigError(f"{path} is not JSON: {error}", todo="correct it") from error
+    if not isinstance(found, dict):
+        raise ConfigError(f"{path} is no JSON object", todo="write the fields of the target that are other than healthy")
+    return found
+
+
+@app.command("test")
+def hold_to_cases(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The cases; 'default' are the demo policy's.")] = DEFAULT,
+    policy: Annotated[Path, typer.Option(help="The policy; 'default' is the demo fleet's.")] = DEFAULT,
+) -> None:
+    """Hold a policy to cases: writes, and what it must say of them. Exit 1 if it says anything else."""
+    from backstop.policy import load_policy
+    from backstop.policy.cases import EXAMPLE, read_cases, run
+
+    cases, held = read_cases(EXAMPLE if file == DEFAULT else file), load_policy(policy)
+    failed = 0
+    for case in cases:
+        wrong = run(case, held)
+        failed += bool(wrong)
+        typer.echo(f"FAIL  {case.name}: {wrong}" if wrong else f"ok    {case.name}")
+    typer.echo(f"{len(cases) - failed} of {len(cases)} cases hold")
+    if failed:
+        raise typer.Exit(1)
+
+
 def _known(said: Iterable[str]) -> dict[str, list[str]]:
     images: dict[str, list[str]] = {}
     for one in said:

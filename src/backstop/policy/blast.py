@@ -11,11 +11,12 @@ from backstop.records import Restart, Scale, SetResources
 
 
 def never_zero(proposed: Proposed) -> Opinion:
-    action, replicas = proposed.action, proposed.target.replicas
+    action = proposed.action
     if isinstance(action, Scale):
         if action.replicas >= 1:
             return holds(f"{action.replicas} replicas are left to serve")
         return fails("it would leave no replica at all")
+    replicas = proposed.target.replicas
     if replicas >= 1:
         return holds(f"{replicas} replicas are asked for before and after")
     return fails("the workload is scaled to zero: a rollout cannot bring it back, and could not be verified")

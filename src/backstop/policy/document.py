@@ -17,12 +17,22 @@ from backstop.policy.schema import Contradiction, Policy
 
 def read_policy(path: Path) -> Policy:
     """The policy of a file. Raises ConfigError that names the file and the line."""
+    return read_with_lines(path)[0]
+
+
+def read_with_lines(path: Path) -> tuple[Policy, dict[Place, int]]:
+    """The policy of a file, and the line on which each part of it stands. Raises ConfigError."""
     text = read_text(path)
+    document = read_toml(text, path)
+    return parse_policy(document, path, text), lines_of(text, document)
+
+
+def read_toml(text: str, path: Path) -> dict[str, Any]:
+    """Raises ConfigError."""
     try:
-        document = tomllib.loads(text)
+        return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise unusable(path, f"it is not TOML: {error}") from error
-    return parse_policy(document, path, text)
 
 
 def read_text(path: Path) -> str:
