@@ -83,6 +83,16 @@ def test_a_write_to_a_dependency_while_the_alerted_workload_is_well() -> None:
     assert "Q-EFFECT" in refused(stuck(evidence, PROD_DB), evidence)
 
 
+def test_a_dependency_that_is_unwell_in_part_and_answers_explains_nothing() -> None:
+    """One of its pods is not ready: true, and not the cause."""
+    evidence = recorded("fleet/healthy")
+    hurt = altered(evidence, of(FactKind.PROBE, "checkout"), ok=False, failures=3, status=502)
+    lame = altered(hurt, of(FactKind.WORKLOAD, "prod-db"), unhealthy=True, available=1, ready=1)
+    assert "Q-EFFECT" in refused(stuck(lame, PROD_DB), lame)
+    failing = altered(lame, of(FactKind.PROBE, "prod-db"), ok=False, failures=3, status=500)
+    assert "Q-EFFECT" not in refused(stuck(failing, PROD_DB), failing)
+
+
 def test_an_alert_about_a_service_that_leads_elsewhere() -> None:
     evidence = recorded("fleet/bad_release")
     other = evidence.model_copy(update={"alert": evidence.alert.model_copy(update={"service": "catalog"})})
