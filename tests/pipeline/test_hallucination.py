@@ -35,7 +35,7 @@ async def test_the_rules_say_exactly_what_was_wrong(shop: Shop) -> None:
     judge_of(shop)
     await shop.incident()
     failed = [rule for stage, rule, passed, _ in shop.decisions() if stage == "quality_gate" and not passed]
-    assert failed == ["Q-SUSPECT-SYMPTOM", "Q-FAULT-SHOWN", "Q-STILL-ACTIVE", "Q-ACTION-FITS", "Q-SECOND-OPINION"]
+    assert failed == ["Q-SUSPECT-SYMPTOM", "Q-FAULT-SHOWN", "Q-STILL-ACTIVE", "Q-ACTION-FITS", "Q-EFFECT", "Q-SECOND-OPINION"]
 
 
 async def test_the_next_model_is_told_why_the_first_was_refused(shop: Shop) -> None:
