@@ -136,3 +136,10 @@ def test_nothing_is_asked_of_the_cluster_but_reads(cluster: Embedded, tmp_path: 
     init(cluster, tmp_path / "p.toml", "-n", "shop", identity="investigator")
     lines = cluster.audit_log.read_text().splitlines()[before:]
     assert not [line for line in lines if '"investigator"' in line and any(f'"{v}"' in line for v in ("create", "patch", "update"))]
+
+
+def test_the_draft_passes_the_lint(cluster: Embedded, tmp_path: Path) -> None:
+    for namespace in ("shop", "mixed"):
+        init(cluster, tmp_path / f"{namespace}.toml", "-n", namespace)
+        ended = typed("policy", "lint", str(tmp_path / f"{namespace}.toml"))
+        assert ended.returncode == 0, ended
