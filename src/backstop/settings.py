@@ -83,7 +83,7 @@ class Settings(BaseSettings):
 
     # Models, in the order in which they are asked: `provider:model`, or a name of the catalogue, which is asked at `models_url`
     # (any endpoint that speaks OpenAI chat completions) if that is set, and at Bedrock if not.
-    model_chain: Names = ("claude-sonnet-4-5", "llama-3.3-70b", "nova-pro", "claude-haiku-4-5")
+    model_chain: Names = ("claude-sonnet-5-5", "llama-3.3-70b", "nova-pro", "claude-haiku-4-5")
     judge_models: Names = ("nova-lite", "llama-3.1-8b")
     rules_hop: bool = True  # behind the last model, the rules propose; a person approves
     models_url: str | None = None

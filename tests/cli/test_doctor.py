@@ -51,9 +51,9 @@ def test_a_misspelt_variable_is_told_with_the_nearest_setting(desk: Desk) -> Non
 
 
 def test_a_table_about_no_model_is_told_with_the_nearest_model(desk: Desk) -> None:
-    desk.configure('[models."claude-sonet-4-5"]\nfamily = "anthropic"\n')
+    desk.configure('[models."claude-sonet-5-5"]\nfamily = "anthropic"\n')
     (problem,) = desk.report(code=1).problems
-    assert problem == '[models."claude-sonet-4-5"] is about no model of the chain and no judge; the nearest is claude-sonnet-4-5'
+    assert problem == '[models."claude-sonet-5-5"] is about no model of the chain and no judge; the nearest is claude-sonnet-5-5'
 
 
 UNUSABLE = {
@@ -82,10 +82,10 @@ def test_what_is_named_and_not_there_is_one_sentence(desk: Desk) -> None:
 
 
 def test_a_model_without_a_key_names_the_variable(desk: Desk) -> None:
-    report = desk.report(code=1, BACKSTOP_MODEL_CHAIN="openai:gpt-4.1,anthropic:claude-sonnet-4-5", **OPENAI)
-    found = entries(report)["anthropic:claude-sonnet-4-5"]
+    report = desk.report(code=1, BACKSTOP_MODEL_CHAIN="openai:gpt-4.1,anthropic:claude-sonnet-5-5", **OPENAI)
+    found = entries(report)["anthropic:claude-sonnet-5-5"]
     assert (found.can_be_asked, found.why_not) == (False, "no key: ANTHROPIC_API_KEY is not set")
-    assert "anthropic:claude-sonnet-4-5 cannot be asked: no key: ANTHROPIC_API_KEY is not set" in report.problems
+    assert "anthropic:claude-sonnet-5-5 cannot be asked: no key: ANTHROPIC_API_KEY is not set" in report.problems
 
 
 def test_a_key_that_nobody_uses_is_told_of(desk: Desk) -> None:
@@ -101,10 +101,10 @@ def test_a_model_whose_price_is_missing_is_not_asked(desk: Desk) -> None:
 
 
 def test_everything_is_usable_once_a_cheaper_stranger_judges(desk: Desk) -> None:
-    chain = {"BACKSTOP_MODEL_CHAIN": "anthropic:claude-sonnet-4-5", "BACKSTOP_JUDGE_MODELS": "openai:gpt-4.1-mini"}
+    chain = {"BACKSTOP_MODEL_CHAIN": "anthropic:claude-sonnet-5-5", "BACKSTOP_JUDGE_MODELS": "openai:gpt-4.1-mini"}
     report = desk.report(code=0, **chain, **BOTH)
     (proposer,) = report.models.proposers
-    assert (proposer.judged_by, proposer.family, proposer.asked_as) == ("openai:gpt-4.1-mini", "anthropic", "claude-sonnet-4-5")
+    assert (proposer.judged_by, proposer.family, proposer.asked_as) == ("openai:gpt-4.1-mini", "anthropic", "claude-sonnet-5-5")
     assert (proposer.usd_per_million_input, proposer.usd_per_million_output) == (3.0, 15.0)
     assert "judged by openai:gpt-4.1-mini" in desk.doctor(**chain, **BOTH).stdout
 
@@ -118,7 +118,7 @@ def test_everything_is_usable_once_a_cheaper_stranger_judges(desk: Desk) -> None
     ],
 )
 def test_whom_nobody_judges_is_told_with_the_reason(desk: Desk, judge: str, why: str) -> None:
-    model = "anthropic:claude-sonnet-4-5" if judge != "openai:gpt-4.1" else "anthropic:claude-haiku-4-5"
+    model = "anthropic:claude-sonnet-5-5" if judge != "openai:gpt-4.1" else "anthropic:claude-haiku-4-5"
     report = desk.report(code=1, BACKSTOP_MODEL_CHAIN=model, BACKSTOP_JUDGE_MODELS=judge, **BOTH)
     assert report.models.proposers[0].judged_by is None
     assert any(why in problem for problem in report.problems)
@@ -208,7 +208,7 @@ def test_json_is_one_object_and_nothing_else(desk: Desk) -> None:
 
 @pytest.mark.parametrize("width", [60, 80, 140])
 def test_the_page_fits_the_terminal(desk: Desk, width: int) -> None:
-    chain = "us.anthropic.claude-sonnet-4-5-20250929-v1:0,nova-pro"
+    chain = "us.anthropic.claude-sonnet-5-5,nova-pro"
     lines = desk.doctor(COLUMNS=str(width), BACKSTOP_MODEL_CHAIN=chain).stdout.splitlines()
     assert max(len(line) for line in lines) <= width
     assert len(lines) > 20
@@ -217,7 +217,7 @@ def test_the_page_fits_the_terminal(desk: Desk, width: int) -> None:
 def test_in_a_pipe_nothing_is_wrapped(desk: Desk) -> None:
     page = desk.doctor().stdout
     assert "\x1b" not in page
-    assert "bedrock as us.anthropic.claude-sonnet-4-5-20250929-v1:0 · family anthropic\n" in page
+    assert "bedrock as us.anthropic.claude-sonnet-5-5 · family anthropic\n" in page
 
 
 def test_a_reader_that_leaves_is_no_traceback(desk: Desk) -> None:

@@ -275,7 +275,7 @@ def test_nobody_is_asked_without_the_option(tmp_path: Path) -> None:
 def test_aws_that_cannot_be_set_up_is_one_sentence_for_all_its_models(tmp_path: Path) -> None:
     report = Desk(tmp_path).report("--probe", code=1, AWS_REGION="us-east-1", AWS_PROFILE="nobody")
     (problem,) = report.problems
-    assert problem.startswith("claude-sonnet-4-5, llama-3.3-70b, nova-pro, claude-haiku-4-5, nova-lite, llama-3.1-8b: ")
+    assert problem.startswith("claude-sonnet-5-5, llama-3.3-70b, nova-pro, claude-haiku-4-5, nova-lite, llama-3.1-8b: ")
     assert problem.endswith("The config profile (nobody) could not be found; correct the AWS configuration")
 
 

@@ -63,7 +63,7 @@ TABLED = [
     *(model_spec(name, kind, kind) for name in load_settings().model_chain for kind in ("bedrock", "gateway")),
     model_spec("openai:gpt-4o", "openai", "openai"),
     model_spec("gemini-2.5-pro", "gateway", "openai"),  # dearer from 200 000 tokens on
-    model_spec("claude-sonnet-4-5", "anthropic", "anthropic"),
+    model_spec("claude-sonnet-5-5", "anthropic", "anthropic"),
 ]
 COUNTS = st.integers(0, 600_000)
 

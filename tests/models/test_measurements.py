@@ -17,7 +17,7 @@ from backstop.settings import ModelSettings, load_settings
 
 
 async def test_hash_tokens_and_label_agree_with_the_provider(rig: Any, evidence: Evidence) -> None:
-    built = await rig({"claude-sonnet-4-5": ["blame_dependency"]}, model_chain=("claude-sonnet-4-5",))
+    built = await rig({"claude-sonnet-5-5": ["blame_dependency"]}, model_chain=("claude-sonnet-5-5",))
     await built.chain.diagnose(evidence, attempt=0, rejected=())
     (call,), (entry,) = built.calls, await built.journal()
     assert call.reply_sha256 == entry["sha256"]

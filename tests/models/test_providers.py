@@ -216,7 +216,7 @@ async def test_no_variable_of_a_vendor_sends_evidence_elsewhere(
     ("model", "host"),
     [
         ("openai:gpt-4o", "https://api.openai.com/v1/"),
-        ("anthropic:claude-sonnet-4-5", "https://api.anthropic.com"),
+        ("anthropic:claude-sonnet-5-5", "https://api.anthropic.com"),
         ("bedrock:nova-pro", "https://bedrock-runtime.eu-west-1.amazonaws.com"),
     ],
 )
@@ -337,3 +337,26 @@ async def test_a_label_is_believed_of_the_emulator_only(
             with pytest.raises(ModelError):
                 await diagnosed(built, evidence)
             assert [call.source for call in built.calls] == [source]
+
+
+@pytest.mark.parametrize(
+    ("kind", "model", "told"),
+    [
+        ("anthropic", "claude-sonnet-5-5", {"thinking": {"type": "between_tools"}}),
+        ("bedrock", "us.anthropic.claude-sonnet-5-5", {"additionalModelRequestFields": {"thinking": {"type": "between_tools"}}}),
+        ("anthropic", "claude-haiku-4-5", {}),
+        ("openai", "gpt-4.1", {}),
+    ],
+)
+async def test_a_model_that_thinks_by_itself_is_told_not_to(
+    kind: str, model: str, told: dict[str, Any], evidence: Evidence
+) -> None:
+    """What it thinks would count against the output limit, and be no answer."""
+    settings = on_wire(kind, model)
+    async with a_server(fine) as (url, heard):
+        settings["providers"]["p"]["url"] = base_of(f"{url}/v1", kind)
+        async with a_chain({}, **settings) as built:
+            with pytest.raises(ModelError):
+                await diagnosed(built, evidence)
+    body = json.loads(heard[0].body)
+    assert {key: body[key] for key in ("thinking", "additionalModelRequestFields", "reasoning_effort") if key in body} == told

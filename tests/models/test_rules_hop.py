@@ -72,7 +72,7 @@ async def test_the_next_incident_begins_at_the_first_model_again() -> None:
 async def test_without_any_key_there_are_only_the_rules(evidence: Evidence, monkeypatch: pytest.MonkeyPatch) -> None:
     for variable in ("OPENAI_API_KEY", "ANTHROPIC_API_KEY"):
         monkeypatch.delenv(variable, raising=False)
-    chain = ("openai:gpt-4o", "anthropic:claude-sonnet-4-5")
+    chain = ("openai:gpt-4o", "anthropic:claude-sonnet-5-5")
     async with a_chain({}, rules_hop=True, model_chain=chain) as built:
         assert (await diagnosed(built, evidence)).model == RULES
         assert [call.outcome for call in built.calls] == ["skipped", "skipped", "ok"]

@@ -109,7 +109,7 @@ class Stage:
 
     async def models(self, *behaviours: str) -> None:
         script = self.directory / "script.json"
-        script.write_text(json.dumps({"seed": 7, "models": {"claude-sonnet-4-5": list(behaviours)}, "default": "competent"}))
+        script.write_text(json.dumps({"seed": 7, "models": {"claude-sonnet-5-5": list(behaviours)}, "default": "competent"}))
         emulator = await self.stack.enter_async_context(process("backstop.emulator", "--script", str(script)))
         self.models_url = (await emulator.hear())["url"]
 

@@ -72,7 +72,7 @@ async def test_the_naive_agent_is_competent_when_its_model_is_right_and_dies_whe
 
 async def test_a_cascade_a_clock_that_is_moved_and_lines_that_are_no_commands(stage: Stage) -> None:
     await stage.models("blame_dependency")
-    settings = {"model_chain": ["claude-sonnet-4-5", "nova-pro"], "breaker_target_anomalies": 1}
+    settings = {"model_chain": ["claude-sonnet-5-5", "nova-pro"], "breaker_target_anomalies": 1}
     agent = await stage.agent("backstop", executor_socket=str(stage.directory / "never-asked"), settings=settings)
     for line in (b"{}\n", b"nonsense\n", b'{"alert": {"id": 1}}\n', b'{"advance": -1}\n'):
         assert agent.child.stdin is not None

@@ -139,7 +139,7 @@ async def test_a_second_incident_soon_after_a_write_finds_the_target_cooling_dow
 
 async def test_a_model_that_answered_after_others_had_failed_is_named(shop: Shop) -> None:
     def after_failures(evidence: Evidence) -> object:
-        shop.feed(model_call("claude-sonnet-4-5", "rate_limited"))
+        shop.feed(model_call("claude-sonnet-5-5", "rate_limited"))
         return right(evidence)
 
     shop.script(after_failures)  # type: ignore[arg-type]
@@ -150,7 +150,7 @@ async def test_a_model_that_answered_after_others_had_failed_is_named(shop: Shop
 
 async def test_unreadable_replies_on_the_way_are_named_too(shop: Shop) -> None:
     def after_garbage(evidence: Evidence) -> object:
-        shop.feed(model_call("claude-sonnet-4-5", "ambiguous"))
+        shop.feed(model_call("claude-sonnet-5-5", "ambiguous"))
         return right(evidence)
 
     shop.script(after_garbage)  # type: ignore[arg-type]

@@ -43,6 +43,12 @@ def test_a_scenario_is_one_file_of_at_most_thirty_lines(scenario: Scenario) -> N
     assert len(file.read_text().splitlines()) <= 30
 
 
+def test_the_readme_names_every_scenario() -> None:
+    readme = (Path(__file__).parents[2] / "README.md").read_text()
+    assert [s.name for s in SCENARIOS.values() if s not in VARIANTS and f"| `{s.name}` |" not in readme] == []
+    assert [s.name for s in VARIANTS if f"| `{s.name.removeprefix(f'{HEADLINE}-')}` |" not in readme] == []
+
+
 def test_the_headline_comes_in_at_least_ten_variants_two_of_which_only_the_judge_can_catch() -> None:
     variants = [scenario for name, scenario in SCENARIOS.items() if name.startswith(HEADLINE)]
     assert len({scenario.models for scenario in variants}) >= 10

@@ -285,9 +285,9 @@ def test_a_request_that_is_on_nobody_s_record_is_a_shortfall(told: Any) -> None:
 
 def test_a_model_that_must_not_be_asked_and_was_is_a_shortfall(told: Any) -> None:
     fired = (DefenseFired(defense="rate_limit", reason="r"), DefenseFired(defense="fallback", reason="r"))
-    wasted = measured(request(), journal=asked("claude-sonnet-4-5"))
+    wasted = measured(request(), journal=asked("claude-sonnet-5-5"))
     assert shortfalls(EXPECTATIONS["limited-and-resolved"], told(call(), *fired, written(), closed(), result=wasted)) == [
-        "claude-sonnet-4-5 was asked"
+        "claude-sonnet-5-5 was asked"
     ]
 
 

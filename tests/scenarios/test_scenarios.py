@@ -114,9 +114,9 @@ def diagnosers(agent: dict[str, Any]) -> list[tuple[str, str, str]]:
 def test_a_closed_rate_limit_wastes_no_call(tmp_path: Path) -> None:
     played = play("rate-limit", tmp_path)
     assert played.exit_code == 0, played.complaints
-    assert diagnosers(played.backstop)[0][::2] == ("claude-sonnet-4-5", "throttled")
-    assert "claude-sonnet-4-5" not in played.backstop["provider"]["models"]
-    assert "claude-sonnet-4-5" in played.naive["provider"]["models"]
+    assert diagnosers(played.backstop)[0][::2] == ("claude-sonnet-5-5", "throttled")
+    assert "claude-sonnet-5-5" not in played.backstop["provider"]["models"]
+    assert "claude-sonnet-5-5" in played.naive["provider"]["models"]
     assert (played.naive["outcome"], played.naive["writes"]) == ("failed", [])
 
 
@@ -149,14 +149,14 @@ def test_a_loop_and_a_burner_are_stopped_and_the_budget_holds(tmp_path: Path) ->
     played = play("cost-blowup", tmp_path)
     assert played.exit_code == 0, played.complaints
     assert {"loop_cap", "budget"} <= set(played.backstop["defenses"])
-    assert played.backstop["cost_usd"] <= 0.265 < played.naive["cost_usd"]
+    assert played.backstop["cost_usd"] <= 0.238 < played.naive["cost_usd"]
     journal = json.loads((tmp_path / "emulator.json").read_text())["requests"]
     spent = sum(
         model_spec(entry["model"], "gateway", "openai").price.usd(entry["prompt_tokens"], entry["completion_tokens"]) or 0.0
         for entry in journal
         if entry["lane"] == "backstop"
     )
-    assert 0 < spent <= 0.265  # by the provider's own count
+    assert 0 < spent <= 0.238  # by the provider's own count
 
 
 def test_without_any_model_the_rules_propose_and_nothing_is_written(tmp_path: Path) -> None:

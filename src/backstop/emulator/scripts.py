@@ -1,7 +1,7 @@
 """The script: which behaviours each model goes through.
 
     {"seed": 7, "default": "competent",
-     "models": {"claude-sonnet-4-5": ["blame_dependency", {"do": "http_429", "retry_after": 30}, "competent"]},
+     "models": {"claude-sonnet-5-5": ["blame_dependency", {"do": "http_429", "retry_after": 30}, "competent"]},
      "judges": {"nova-lite": ["judge_no"]},
      "forbidden": ["s3cr3t"]}
 

@@ -63,6 +63,7 @@ class _Known:
 
 
 _KNOWN: Final = {
+    "claude-sonnet-5-5": _Known("anthropic", {"anthropic": "claude-sonnet-5-5", "bedrock": "us.anthropic.claude-sonnet-5-5"}),
     "claude-sonnet-4-5": _Known(
         "anthropic", {"anthropic": "claude-sonnet-4-5", "bedrock": "us.anthropic.claude-sonnet-4-5-20250929-v1:0"}
     ),

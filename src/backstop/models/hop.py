@@ -126,13 +126,21 @@ class Hop:
     async def _request(self, messages: list[ModelMessage], question: Question) -> ModelResponse:
         from pydantic_ai.direct import model_request
 
-        settings: ModelSettings = {"max_tokens": question.max_output_tokens, "temperature": 0.0}
-        parameters = _parameters(question)
+        settings, parameters = self._settings(question), _parameters(question)
         if self._first_token_seconds is None or self.endpoint.kind == "bedrock":
             return await model_request(
                 self._model(), messages, model_settings=settings, model_request_parameters=parameters, instrument=False
             )
         return await self._stream(messages, settings, parameters, self._first_token_seconds)
+
+    def _settings(self, question: Question) -> ModelSettings:
+        """No thinking, which would count against the output limit and the deadline, and no randomness: as far as the model can be
+        told, which its profile says."""
+        profile: dict[str, Any] = {**self._model().profile}
+        settings: ModelSettings = {"max_tokens": question.max_output_tokens, "thinking": False}
+        if not any(profile.get(f"{maker}_disallows_sampling_settings") for maker in ("anthropic", "bedrock")):
+            settings["temperature"] = 0.0
+        return settings
 
     async def _stream(
         self, messages: list[ModelMessage], settings: ModelSettings, parameters: ModelRequestParameters, first_seconds: float

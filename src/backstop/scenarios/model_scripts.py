@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
-CHAIN: Final = ("claude-sonnet-4-5", "llama-3.3-70b", "nova-pro", "claude-haiku-4-5")
+CHAIN: Final = ("claude-sonnet-5-5", "llama-3.3-70b", "nova-pro", "claude-haiku-4-5")
 JUDGES: Final = ("nova-lite", "llama-3.1-8b")
 PRIMARY: Final = CHAIN[0]
 
@@ -98,7 +98,7 @@ MODEL_SCRIPTS: Final[dict[str, ModelFault]] = {
     ),
     "looping-then-burning": ModelFault(
         {CHAIN[0]: [_injected("loop", vary=True)], CHAIN[1]: [_injected("burn", tokens=220_000)]},
-        guards={"max_lookups_per_incident": 2, "budget_incident_usd": 0.265, "evidence_log_lines": 5},
+        guards={"max_lookups_per_incident": 2, "budget_incident_usd": 0.238, "evidence_log_lines": 5},
     ),
     "all-down": ModelFault(
         {CHAIN[0]: [_injected("http_503")], CHAIN[1]: [_injected("http_429", retry_after=30)], CHAIN[3]: [_injected("http_500")]},
