@@ -105,7 +105,7 @@ def test_everything_is_usable_once_a_cheaper_stranger_judges(desk: Desk) -> None
     report = desk.report(code=0, **chain, **BOTH)
     (proposer,) = report.models.proposers
     assert (proposer.judged_by, proposer.family, proposer.asked_as) == ("openai:gpt-4.1-mini", "anthropic", "claude-sonnet-5-5")
-    assert (proposer.usd_per_million_input, proposer.usd_per_million_output) == (3.0, 15.0)
+    assert (proposer.usd_per_million_input, proposer.usd_per_million_output) == (2.0, 10.0)
     assert "judged by openai:gpt-4.1-mini" in desk.doctor(**chain, **BOTH).stdout
 
 
