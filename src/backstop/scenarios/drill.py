@@ -180,6 +180,7 @@ class Drill:
         await asyncio.sleep(max(0.0, (began - self._clock.now()).total_seconds() + bystander.after_seconds))
         await asyncio.gather(*(send(lane.admin, calls) for lane in self._lanes))
         await asyncio.gather(*(observer.settled(SETTLE_SECONDS) for observer in self._observers.values()))
+        await asyncio.gather(*(observer.cleared(SETTLE_SECONDS) for observer in self._observers.values()))  # so that both see alike
         self._say(Line(bystander.summary, "bad", "injected"))
 
     async def _work(self, lane: Lane, alerts: list[Alert]) -> None:

@@ -74,6 +74,17 @@ class Measurements:
                     if kind != "DELETED" and not waiting and all(_quiet(seen) for seen in latest.values()):
                         return
 
+    async def cleared(self, seconds: float) -> None:
+        """Waits until no pod is on its way out any more, or for so long."""
+        path = f"/api/v1/namespaces/{self._namespace}/pods"
+        with contextlib.suppress(TimeoutError, ClusterError):
+            async with asyncio.timeout(seconds):
+                leaving = {_name(pod) for pod in await self._kube.items(path) if pod["metadata"].get("deletionTimestamp")}
+                async for kind, pod in self._kube.watch(path):
+                    leaving -= {_name(pod)} if kind == "DELETED" else set()
+                    if not leaving:
+                        return
+
     async def stop(self) -> None:
         for task in self._tasks:
             task.cancel()
