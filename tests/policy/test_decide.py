@@ -266,8 +266,13 @@ def test_unknown_earlier_writes_refuse() -> None:
 
 
 def test_nothing_to_write_is_not_allowed_either() -> None:
-    assert not decide(NoAction(verb="no_action"), state(), DEFAULT, context()).passed
-    assert not decide_undo(NoAction(verb="no_action"), state(), DEFAULT, context()).passed
+    for verdict in (
+        decide(NoAction(verb="no_action"), state(), DEFAULT, context()),
+        decide_undo(NoAction(verb="no_action"), state(), DEFAULT, context()),
+    ):
+        (check,) = verdict.checks
+        assert (check.rule, check.passed) == ("A-SCOPE", False)
+        assert check.reason.startswith("there is nothing to ")
 
 
 def test_an_undo_may_follow_at_once_but_not_reach_elsewhere() -> None:

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from backstop.errors import ConfigError
 from backstop.policy import DEFAULT, load_policy
 from backstop.policy.load import parse_policy
-from backstop.policy.schema import MemoryBounds
+from backstop.policy.schema import MemoryBounds, ReplicaBounds, Repository
 
 WHOLE = """
 version = 1
@@ -47,6 +47,9 @@ actions_per_hour = 6
 proven_after_seconds = 600.0
 approval_seconds = 900.0
 """
+
+
+REPOSITORY: TypeAdapter[str] = TypeAdapter(Repository)
 
 
 def write(directory: Path, text: str) -> Path:
@@ -135,9 +138,43 @@ def test_what_is_wrong_is_named_with_its_line(tmp_path: Path, old: str, new: str
 def test_memory_may_be_written_as_kubernetes_does(tmp_path: Path) -> None:
     (shop,) = DEFAULT.namespaces
     assert shop.workloads[0].memory == MemoryBounds(minimum=32 * 2**20, maximum=2**30)
+    assert MemoryBounds.model_validate({"minimum": "32Mi", "maximum": "1Gi"}) == shop.workloads[0].memory
     for odd in ("64 Mi", "x", "1e9", "-1Mi", "0Mi", "\u0666\u0664Mi", ""):
         with pytest.raises(ValidationError):
             MemoryBounds.model_validate({"minimum": odd, "maximum": 2**30})
+
+
+def test_bounds_may_leave_one_number() -> None:
+    assert ReplicaBounds(minimum=3, maximum=3).maximum == 3
+    with pytest.raises(ValidationError, match="minimum 4 is above maximum 3"):
+        ReplicaBounds(minimum=4, maximum=3)
+
+
+@pytest.mark.parametrize(
+    "good", ["web", "demo/web", "registry.example:5000/team/app", "a/b/c", "my-org/my__app", "docker.io.example/x"]
+)
+def test_a_repository_is_named_as_deployments_name_it(good: str) -> None:
+    assert REPOSITORY.validate_python(good) == good
+
+
+@pytest.mark.parametrize(
+    ("odd", "why"),
+    [
+        ("demo/web:1.0", "without a tag"),
+        ("web:latest", "without a tag"),
+        ("registry.example:5000/team/app:1", "without a tag"),
+        ("docker.io/demo/web", "without docker.io/ and library/"),
+        ("library/web", "without docker.io/ and library/"),
+        ("demo/web@sha256:00", "pattern"),
+        ("Demo/web", "pattern"),
+        ("*", "pattern"),
+        ("demo/", "pattern"),
+        ("", "pattern"),
+    ],
+)
+def test_what_is_no_repository_is_refused(odd: str, why: str) -> None:
+    with pytest.raises(ValidationError, match=why):
+        REPOSITORY.validate_python(odd)
 
 
 def test_a_freeze_is_a_moment_of_toml_and_two_ways_to_write_it_are_one_policy(tmp_path: Path) -> None:

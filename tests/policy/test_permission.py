@@ -149,6 +149,7 @@ def test_a_freeze_holds_from_its_start_until_before_its_end(hours: float, on: bo
 
 WEEKEND = WeeklyFreeze(name="weekend", days=("fri", "sat"), start="18:00", end="06:00")
 NOON = WeeklyFreeze(name="lunch", days=("mon",), start="12:00", end="13:30")
+HALF_PAST = WeeklyFreeze(name="night", days=("wed",), start="22:45", end="01:15")
 WHOLE_DAY = WeeklyFreeze(name="sunday", days=("sun",), start="00:00", end="00:00")
 
 
@@ -167,6 +168,10 @@ WHOLE_DAY = WeeklyFreeze(name="sunday", days=("sun",), start="00:00", end="00:00
         (NOON, "2026-01-05T13:29:59+00:00", True),
         (NOON, "2026-01-05T13:30:00+00:00", False),
         (NOON, "2026-01-06T12:30:00+00:00", False),
+        (HALF_PAST, "2026-01-07T22:44:59+00:00", False),
+        (HALF_PAST, "2026-01-07T22:45:00+00:00", True),
+        (HALF_PAST, "2026-01-08T01:14:59+00:00", True),
+        (HALF_PAST, "2026-01-08T01:15:00+00:00", False),
         (WHOLE_DAY, "2026-01-04T00:00:00+00:00", True),
         (WHOLE_DAY, "2026-01-04T23:59:59+00:00", True),
         (WHOLE_DAY, "2026-01-05T00:00:00+00:00", False),
