@@ -26,12 +26,12 @@ class Opinion(NamedTuple):
 
 def holds(reason: str, *facts: str) -> Opinion:
     """The rule is satisfied."""
-    return Opinion(passed=True, reason=reason, facts=facts)
+    return Opinion(True, reason, facts)  # noqa: FBT003  a tuple
 
 
 def fails(reason: str, *facts: str) -> Opinion:
     """The rule is broken, or its input is missing."""
-    return Opinion(passed=False, reason=reason, facts=facts)
+    return Opinion(False, reason, facts)  # noqa: FBT003  a tuple
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Rule(Generic[S]):
 
 def evaluate(rules: Sequence[Rule[S]], subject: S) -> tuple[Check, ...]:
     """Every rule's word, in the order of `rules`, none skipped."""
-    return tuple(_run(rule, subject) for rule in rules)
+    return tuple([_run(rule, subject) for rule in rules])
 
 
 def _run(rule: Rule[S], subject: S) -> Check:

@@ -35,7 +35,8 @@ class Intent(Record):
 
     def _without(self, *names: str) -> dict[str, JsonValue]:
         """The record as JSON, without these fields. All but the action is JSON as it is, which is not copied out again."""
-        fields = {name: value for name, value in self.__dict__.items() if name in Intent.model_fields and name not in names}
+        wanted = Intent.model_fields.keys() - names
+        fields = {name: value for name, value in self.__dict__.items() if name in wanted}
         return fields | {"action": self.action.model_dump(mode="json")}
 
 
