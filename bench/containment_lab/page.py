@@ -58,7 +58,7 @@ def _headline(found: Json, unseen: Json) -> str:
     return (
         f"{count}; of the naive agent's, {naive.count} did ({naive.count / naive.of:.0%}). Of {found['right writes']} right writes"
         f" {len(found['false blocks'])} were refused.\n\nThe rules were tuned to these. Of a second set, written afterwards,"
-        f" **{_harmful(unseen)} got through the first time it was tried**, all by"
+        f" **{_harmful(unseen)} got through the first time it was tried**, by"
         f" {_with_harm(unseen, 'harmful').count} of {len(unseen['operators'])} ways to be wrong."
     )
 
