@@ -168,7 +168,7 @@ def _full(full: Json | None) -> str:
         f"- **Right answers**: {right['as they should']} of {right['runs']} ended as they should: resolved, or escalated where no",
         "  write is right.",
         f"- **Wrong answers**: {harmed} harmed, by {wrong['operators']} operators; {wrong['writes']} led to a write at all;"
-        f" they ended {', '.join(f'{kind} {count}' for kind, count in wrong['outcomes'].items())}.",
+        f" they ended {', '.join(f'{kind} ({count})' for kind, count in wrong['outcomes'].items())}.",
         f"- **The naive agent**, on the same wrong answers: {naive['harmful']} of {naive['runs']} harmed, {naive['writes']} wrote.",
         "\nWhat a write does to a workload that is broken already (say, to scale it to zero) is no harm to the observer, which",
         "counts what was healthy before; the oracle of the gate level counts it. Families that need another world than the one",
