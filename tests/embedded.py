@@ -37,11 +37,12 @@ class Embedded:
 
 
 @contextmanager
-def embedded(seed: int = 7) -> Iterator[Embedded]:
-    """Runs one until the end of the block. Its files are removed with it."""
+def embedded(seed: int = 7, manifests: Path | None = None) -> Iterator[Embedded]:
+    """Runs one until the end of the block, with the objects of a file in it if one is named. Its files are removed with it."""
     with tempfile.TemporaryDirectory(prefix="bsc") as state:
         process = subprocess.Popen(
-            [sys.executable, "-m", "backstop.sandbox", "--state", state, "--seed", str(seed)],
+            [sys.executable, "-m", "backstop.sandbox", "--state", state, "--seed", str(seed)]
+            + (["--manifests", str(manifests)] if manifests else []),
             stdout=subprocess.PIPE,
             text=True,
             env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},

@@ -31,11 +31,10 @@ from backstop.models.asking import Reply
 from backstop.models.extraction import extract
 from backstop.models.prompts import DIAGNOSIS_TOOL
 from backstop.naive import lenient_json
-from backstop.pipeline.__main__ import work
 from backstop.pipeline.calls import CallFeed
 from backstop.pipeline.evidence import gather
 from backstop.pipeline.history import History
-from backstop.pipeline.incident import Incident
+from backstop.pipeline.incident import Incident, work
 from backstop.pipeline.session import Tools
 from backstop.policy import load_policy
 from backstop.ports import InvestigationPort, Proposal

@@ -10,8 +10,7 @@ import pytest
 
 from backstop.errors import ClusterRefused, ClusterUnavailable, ModelError
 from backstop.events import Closed, EventLog, ModelCalled
-from backstop.pipeline.__main__ import work
-from backstop.pipeline.incident import Incident
+from backstop.pipeline.incident import Incident, work
 from backstop.ports import InvestigationPort, Proposal
 from backstop.records import Evidence, OutcomeKind, Verdict
 from backstop.testing import ScriptedModels, model_call

@@ -9,10 +9,12 @@ from typing import Any
 import pytest
 
 from backstop.events import ApprovalAsked, ApprovalGiven, IntentRecorded, Proposed
+from backstop.pipeline.incident import TRIES
 from backstop.policy import DEFAULT, Mode, Policy
 from backstop.ports import RULES
-from backstop.records import Approval, ApprovalRequest, Outcome, OutcomeKind
+from backstop.records import Approval, ApprovalRequest, Intent, Outcome, OutcomeKind, Verdict
 from backstop.rules import diagnose
+from backstop.testing import FakeExecutor
 from tests.pipeline.shop import BAD, GOOD, Shop
 
 Answer = Callable[[Shop, ApprovalRequest], Approval | None]
@@ -162,3 +164,22 @@ async def test_what_the_rules_propose_wants_a_person_whatever_the_policy_says(sh
     outcome, person = await worked(shop, yes, "auto")
     assert outcome.kind is OutcomeKind.RESOLVED, outcome.reason
     assert "no model answered" in person.asked[0].why
+
+
+class Restless(FakeExecutor):
+    """The target's status moves after each rehearsal of the first look, so that its write never comes."""
+
+    async def rehearse(self, intent: Intent) -> Verdict:
+        verdict = await super().rehearse(intent)
+        if len(self.rehearsed) <= TRIES:
+            self.cluster.touch("checkout")
+        return verdict
+
+
+async def test_another_look_is_another_question(shop: Shop) -> None:
+    """The same write, but what it rests on was looked at anew: a yes to the old evidence is none to the new."""
+    person, policy = Person(shop, yes), with_mode("approve")
+    executor = Restless(shop.cluster, policy, shop.clock)
+    outcome = await shop.incident(policy=policy, approver=person, executor=executor)
+    assert outcome.kind is OutcomeKind.RESOLVED, outcome.reason
+    assert len(person.asked) == 2

@@ -6,8 +6,7 @@ import pytest
 
 from backstop.errors import ClusterUnavailable, RecordError
 from backstop.events import DefenseFired, EventLog, Measured, Written
-from backstop.pipeline.__main__ import work
-from backstop.pipeline.incident import Incident
+from backstop.pipeline.incident import Incident, work
 from backstop.records import OutcomeKind
 from backstop.testing import FakeCluster
 from tests.pipeline.shop import BAD, CHECKOUT, GOOD, Shop

@@ -73,6 +73,11 @@ def test_a_rehearsal_of_a_write_passes_as_the_write_does() -> None:
     assert refusals(request(dry_run=True), edited(OLD, IMAGE), OLD) == []
 
 
+def test_a_pods_annotations_may_change_and_go() -> None:
+    old = edited(OLD, (f"{TEMPLATE}/metadata/annotations", {"checksum": "2", "gone": "x"}), action_id=None)
+    assert refusals(request(), edited(old, IMAGE, (f"{TEMPLATE}/metadata/annotations", {"checksum": "1"})), old) == []
+
+
 def test_an_undo_carries_its_own_id() -> None:
     old = edited(OLD, IMAGE)
     assert refusals(request(), edited(old, (f"{WEB}/image", "demo/web:1.1"), action_id="bs-1-1-undo"), old) == []
@@ -119,6 +124,11 @@ FORBIDDEN: list[tuple[str, list[Change], set[str]]] = [
     ("a capability", [(f"{WEB}/securityContext", {"capabilities": {"add": ["SYS_ADMIN"]}})], {"K-TEMPLATE"}),
     ("root", [(f"{POD}/securityContext", {"runAsUser": 0})], {"K-TEMPLATE"}),
     ("AppArmor put off", [IMAGE, (f"{TEMPLATE}/metadata/annotations", {APPARMOR: "unconfined"})], {"K-TEMPLATE"}),
+    (
+        "an annotation that has a webhook inject something",
+        [IMAGE, (f"{TEMPLATE}/metadata/annotations", {"vault.hashicorp.com/role": "x"})],
+        {"K-TEMPLATE"},
+    ),
     ("host network", [(f"{POD}/hostNetwork", True)], {"K-TEMPLATE"}),
     ("host processes", [(f"{POD}/hostPID", True)], {"K-TEMPLATE"}),
     ("another service account", [(f"{POD}/serviceAccountName", "admin")], {"K-TEMPLATE"}),

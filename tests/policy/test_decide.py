@@ -159,6 +159,10 @@ def test_a_target_that_a_write_cannot_be_bound_to_is_refused(missing: dict[str, 
     assert "A-TARGET-EXISTS" in refused(restart(), state(**missing))
 
 
+def test_a_first_generation_is_one_that_a_write_can_be_bound_to() -> None:
+    assert refused(restart(), state(generation=1, observed_generation=1)) == ()
+
+
 def test_an_owned_workload_is_refused() -> None:
     owner = ObjectRef(kind="Operator", namespace="shop", name="op")
     assert refused(restart(), state(owners=(owner,))) == ("A-NOT-OWNED",)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -188,6 +188,7 @@ def test_a_freeze_is_a_moment_of_toml_and_two_ways_to_write_it_are_one_policy(tm
     one, other = (load_policy(write(tmp_path, text)) for text in texts)
     assert one.freezes[0].start == datetime(2026, 1, 2, tzinfo=UTC)
     assert one.digest() == other.digest()
+    assert one.freezes[0].start.utcoffset() == timedelta(0)
     assert one.digest() != load_policy(write(tmp_path, WHOLE)).digest()
 
 

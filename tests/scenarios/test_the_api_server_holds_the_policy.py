@@ -14,7 +14,7 @@ from backstop.cluster.client import ClusterClient
 from backstop.cluster.objects import ACTION_ID
 from backstop.errors import ClusterRefused
 from backstop.policy import DEFAULT
-from backstop.scenarios.installation import install_policy
+from backstop.scenarios.installation import write_manifests
 from tests.embedded import Embedded, embedded
 
 APPS, CORE = "/apis/apps/v1/namespaces/shop", "/api/v1/namespaces/shop"
@@ -56,14 +56,14 @@ FORBIDDEN: dict[str, tuple[str, Patch]] = {
 
 
 @pytest.fixture(scope="module")
-def cluster() -> Iterator[Embedded]:
-    with embedded() as running:
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Embedded]:
+    held = write_manifests(tmp_path_factory.mktemp("held") / "policy.json", DEFAULT)
+    with embedded(manifests=held) as running:
         yield running
 
 
 @pytest.fixture
 async def executor(cluster: Embedded) -> AsyncIterator[ClusterClient]:
-    await install_policy(cluster.kubeconfigs["admin"], DEFAULT)
     async with cluster.door("admin") as admin:
         if not (await admin.get(CHECKOUT))["metadata"].get("annotations"):
             await admin.patch(CHECKOUT, [replace("/metadata/annotations", {"a": "b"})], audit_id="annotated")
@@ -113,7 +113,6 @@ async def test_the_scale_is_no_way_around_it(executor: ClusterClient) -> None:
 )
 @pytest.mark.parametrize("identity", ["executor", "rehearser", "investigator"])
 async def test_rbac_refuses_what_is_not_its_business(cluster: Embedded, identity: str, method: str, path: str, body: Any) -> None:
-    await install_policy(cluster.kubeconfigs["admin"], DEFAULT)
     async with cluster.door(identity) as door:
         content = None if body is None else json.dumps(body).encode()
         answer = await door._exchange(

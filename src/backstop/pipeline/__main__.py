@@ -24,10 +24,9 @@ from backstop.models.budget import FileSpend
 from backstop.models.telemetry import export_spans
 from backstop.pipeline.calls import CallFeed
 from backstop.pipeline.history import History
-from backstop.pipeline.incident import Incident
+from backstop.pipeline.incident import Incident, work
 from backstop.pipeline.session import Tools
 from backstop.policy import load_policy
-from backstop.records import Outcome
 
 
 async def serve(config: AgentConfig) -> None:
@@ -66,14 +65,6 @@ async def serve(config: AgentConfig) -> None:
 async def _answer(incident: Incident) -> None:
     outcome = await work(incident)
     say(incident=incident.alert.id, closed=outcome.model_dump(mode="json"))
-
-
-async def work(incident: Incident) -> Outcome:
-    """One incident to its end, whatever happens in it."""
-    try:
-        return await incident.run()
-    except Exception as error:  # noqa: BLE001  process boundary: a bug of ours ends as an escalation, never in silence
-        return await incident.end_after(error)
 
 
 def main() -> int:

@@ -1,7 +1,7 @@
 """A person's word on one write: asked for where the policy, the run or the absence of a model wants it, and bound to that write.
 
-Silence is a no, and so is an answer to another question. What was approved is decided on once more before it is made: evidence that
-changed meanwhile makes it another write, which nobody has approved.
+Silence is a no, and so is an answer to another question. What was approved is decided on once more before it is made: a target that
+changed meanwhile makes it another write, and a new look at the cluster another question.
 """
 
 from __future__ import annotations

@@ -141,6 +141,7 @@ class Incident:
         expected = self._expectation(grounded, grounded.diagnosis.suspect)
         self.session.measured("before", grounded.baseline, expected)
         self._on_record, self._stamp = False, None
+        self._consent.given = None  # what was approved rested on the evidence of another look
         for _ in range(TRIES):
             try:
                 cleared = await self._in_time(self._authorize(grounded, expected))
@@ -354,6 +355,14 @@ class Incident:
             min_requests=settings.verify_min_requests,
             worse_seconds=settings.verify_worse_seconds,
         )
+
+
+async def work(incident: Incident) -> Outcome:
+    """One incident to its end, whatever happens in it: for whoever is a process's boundary."""
+    try:
+        return await incident.run()
+    except Exception as error:  # noqa: BLE001  process boundary: a bug of ours ends as an escalation, never in silence
+        return await incident.end_after(error)
 
 
 def _services(evidence: Evidence, suspect: WorkloadRef | None = None) -> tuple[str, ...]:

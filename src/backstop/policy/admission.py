@@ -257,6 +257,12 @@ def _released() -> tuple[Validation, ...]:
             template.format(f"{optional('n.metadata.annotations')}.all(k, !k.matches({lit(_SECURITY)}) || "
             f"(k in {optional('o.metadata.annotations')} && n.metadata.annotations[k] == o.metadata.annotations[k]))"),
         ),
+        (
+            f"K-TEMPLATE: the pod gains no annotation but {RESTARTED_AT}",  # others make webhooks and agents add what they like
+            "variables.pods.all(p, "
+            f"{optional('object.spec.template.metadata.annotations')}.all(k, k == {lit(RESTARTED_AT)} || "
+            f"k in {optional('oldObject.spec.template.metadata.annotations')}))",
+        ),
         ("K-TEMPLATE: the containers keep their names", f"!variables.whole || ({same})"),
         (
             "K-TEMPLATE: a container keeps its security context, and everything else that a release does not set",

@@ -12,7 +12,7 @@ from typing import Any, Literal
 from backstop.policy import load_policy
 from backstop.records import Alert
 from backstop.scenarios.bypasses import Bypass, Tried, try_all
-from backstop.scenarios.installation import install_policy
+from backstop.scenarios.installation import write_manifests
 from backstop.scenarios.kube import Kube
 from backstop.scenarios.process import Child, ChildGone
 
@@ -57,13 +57,12 @@ class Lane:
         self._scratch.mkdir(mode=0o700, parents=True)
         state = self._scratch / "cluster"
         state.mkdir()
-        sandbox = await self._start(
-            "cluster", "backstop.sandbox", "--state", state, "--seed", str(self.seed), "--until-stdin-closes"
-        )
+        held = write_manifests(self._scratch / "policy.json", load_policy("default"))
+        arguments = ("--state", state, "--seed", str(self.seed), "--manifests", held, "--until-stdin-closes")
+        sandbox = await self._start("cluster", "backstop.sandbox", *arguments)
         self._cluster = await sandbox.read(START_SECONDS)
         self.audit_log = Path(self._cluster["audit_log"])
         self.admin = Path(self._cluster["kubeconfigs"]["admin"])
-        await install_policy(self.admin, load_policy("default"))
         self.kube = Kube(self.admin)
         await self.kube.__aenter__()
         await self._start_proxy(state)

@@ -16,19 +16,19 @@ from backstop.breaker import Breaker, budget_of
 from backstop.clock import Clock
 from backstop.cluster.client import ClusterClient
 from backstop.cluster.reads import ClusterReads, ReadLimits
-from backstop.errors import BackstopError, UsageError
+from backstop.errors import UsageError
 from backstop.events import AnyBody, Event, EventLog, EvidenceGathered, IntentRecorded, Written
 from backstop.executor.client import ExecutorClient
 from backstop.models import Stores, build_models
 from backstop.models.budget import FileSpend
 from backstop.pipeline.calls import CallFeed
 from backstop.pipeline.history import History
-from backstop.pipeline.incident import Incident
+from backstop.pipeline.incident import Incident, work
 from backstop.pipeline.plan import plan
 from backstop.pipeline.session import Tools
 from backstop.policy import Mode, Policy, load_policy
 from backstop.ports import ApproverPort, ClusterPort, ExecutorPort
-from backstop.records import Alert, Approval, ApprovalRequest, Diagnosis, Intent, Outcome, TargetState, WorkloadRef
+from backstop.records import Alert, Approval, ApprovalRequest, Diagnosis, Intent, TargetState, WorkloadRef
 from backstop.redaction import Redactor
 from backstop.settings import Settings
 from backstop.triage.executor import Identity, WriteAccess, executor
@@ -126,7 +126,7 @@ class _Run:
         self.log.listen(progress.hear)
         witness = Witness(ClusterReads(client, self._clock, ReadLimits(log_lines=self._settings.evidence_log_lines)))
         sight = self._sight(client.server, witness, progress)
-        outcome = await _worked(Incident(await self._tools(witness, _Approver(sight, progress)), _alert(self._job)))
+        outcome = await work(Incident(await self._tools(witness, _Approver(sight, progress)), _alert(self._job)))
         return report(
             Found(
                 target=self._job.target,
@@ -245,12 +245,3 @@ def _alert(job: Job) -> Alert:
         summary=f"a person asks what is wrong with {job.target.key}",
         started_at=job.since,
     )
-
-
-async def _worked(incident: Incident) -> Outcome:
-    try:
-        return await incident.run()
-    except BackstopError:
-        raise
-    except Exception as error:  # noqa: BLE001  process boundary: a bug of ours ends as an escalation, never in silence
-        return await incident.end_after(error)
