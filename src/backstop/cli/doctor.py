@@ -39,12 +39,11 @@ def doctor(
 
 async def _tell(examination: Coroutine[None, None, Report], *, as_json: bool) -> None:
     import asyncio
+    import signal
 
-    try:
-        report = await examination
-    except asyncio.CancelledError:
-        sys.stderr.write("backstop: interrupted; nothing was changed\n")
-        _leave(130)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        asyncio.get_running_loop().add_signal_handler(number, _interrupted)
+    report = await examination
     if as_json:
         typer.echo(report.model_dump_json())
     else:
@@ -52,6 +51,12 @@ async def _tell(examination: Coroutine[None, None, Report], *, as_json: bool) ->
 
         show(report)
     _leave(1 if report.problems else 0)
+
+
+def _interrupted() -> NoReturn:
+    """At once, and not by a cancellation, which what is just connecting may swallow: there is nothing to be closed in order."""
+    sys.stderr.write("backstop: interrupted; nothing was changed\n")
+    _leave(130)
 
 
 def _leave(code: int) -> NoReturn:
