@@ -5,15 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import os
-import signal
 import sys
 from pathlib import Path
 from typing import Any, Self
 
 from backstop.errors import BackstopError
+from backstop.processes import end
 
-GRACE_SECONDS = 5.0
 LINE_LIMIT = 16 * 2**20
 
 
@@ -87,15 +85,7 @@ class Child:
 
     async def stop(self) -> None:
         """Asks it to end, waits, and then ends its whole group for good."""
-        if self.alive:
-            with contextlib.suppress(ProcessLookupError):
-                self._process.terminate()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(GRACE_SECONDS):
-                    await self._process.wait()
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self._process.pid, signal.SIGKILL)
-        await self._process.wait()
+        await end(self._process)
 
     def _complaint(self) -> str:
         """The last line of its log, which is where a Python process says why it died."""

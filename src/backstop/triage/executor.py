@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
-import os
-import signal
 import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -15,9 +12,9 @@ from pathlib import Path
 from typing import Final
 
 from backstop.errors import ExecutorError, UsageError
+from backstop.processes import end
 
 START_SECONDS: Final = 30.0
-GRACE_SECONDS: Final = 5.0
 
 
 @dataclass(frozen=True)
@@ -49,7 +46,7 @@ async def executor(arguments: Sequence[str | Path], complaints: Path) -> AsyncIt
     try:
         yield await _socket(process, complaints)
     finally:
-        await _end(process)
+        await end(process)
 
 
 async def _socket(process: asyncio.subprocess.Process, complaints: Path) -> Path:
@@ -67,16 +64,3 @@ async def _socket(process: asyncio.subprocess.Process, complaints: Path) -> Path
 def _last_words(complaints: Path) -> str:
     lines = [line for line in complaints.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
     return lines[-1].removeprefix("backstop executor: ").rstrip(".") if lines else "it said nothing"
-
-
-async def _end(process: asyncio.subprocess.Process) -> None:
-    """It ends the call in hand first: its standard input is a pipe, and what closes it also tells it to."""
-    if process.returncode is None:
-        with contextlib.suppress(ProcessLookupError):
-            process.terminate()
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(GRACE_SECONDS):
-                await process.wait()
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, signal.SIGKILL)
-    await process.wait()
