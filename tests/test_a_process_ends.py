@@ -11,6 +11,9 @@ import pytest
 from backstop.processes import end
 
 
+ASKED = "import signal, sys; signal.signal(signal.SIGTERM, lambda *_: sys.exit(4)); print('up', flush=True); sys.stdin.read()"
+
+
 async def child(*command: str) -> asyncio.subprocess.Process:
     pipe = asyncio.subprocess.PIPE
     return await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe, start_new_session=True)
@@ -27,7 +30,7 @@ async def test_one_that_has_just_ended_keeps_its_status(caplog: pytest.LogCaptur
 
 
 async def test_one_that_runs_is_asked_and_ends() -> None:
-    process = await child("/bin/sh", "-c", "trap 'exit 4' TERM; echo up; while read line; do :; done & wait")
+    process = await child(sys.executable, "-c", ASKED)
     assert process.stdout is not None
     assert await process.stdout.readline() == b"up\n"
     await end(process)
