@@ -12,7 +12,9 @@
     ├── ModelError              no hop of the chain gave a usable reply
     │   └── ExtractionRefused   a reply that does not say exactly one thing
     ├── ExecutorError           the executor refused, failed or is gone
+    ├── EngineError             the engine's database cannot be used, or holds what this version cannot go on with
     ├── RecordError             the event record cannot be written or does not hold together
+    │   └── ReceiptError        a receipt that does not hold, or cannot be issued
     └── InvariantError          a bug of ours: reported as an escalation, never as a pass
 
 Each says three things: what happened, what is left unchanged, what to do next.
@@ -93,6 +95,14 @@ class ExecutorError(BackstopError):
 
 class RecordError(BackstopError):
     """The event record cannot be written, or does not hold together when it is read."""
+
+
+class EngineError(BackstopError):
+    """The engine's database cannot be used, or holds what this version cannot go on with."""
+
+
+class ReceiptError(RecordError):
+    """A receipt that does not hold, or that cannot be issued."""
 
 
 class InvariantError(BackstopError):
