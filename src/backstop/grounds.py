@@ -6,6 +6,7 @@ neither a symptom nor health: `symptom` raises, and the rule that asked fails.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -70,44 +71,54 @@ class Grounds:
         return _name(service) in self._nowhere
 
     @cached_property
+    def _places(self) -> dict[Name, list[int]]:
+        """The places of the facts, by what they are about."""
+        places: dict[Name, list[int]] = defaultdict(list)
+        for place, fact in enumerate(self.evidence.facts):
+            places[_name(fact.about)].append(place)
+        return dict(places)
+
+    @cached_property
     def _by_root(self) -> dict[Name, list[int]]:
         """The places of the facts, by what their objects belong to in the end."""
-        found: dict[Name, list[int]] = {}
-        roots: dict[Name, Name] = {}
-        for place, fact in enumerate(self.evidence.facts):
-            name = _name(fact.about)
-            if name not in roots:
-                roots[name] = self._root(name)
-            found.setdefault(roots[name], []).append(place)
-        return found
+        found: dict[Name, list[int]] = defaultdict(list)
+        for name, places in self._places.items():
+            found[self._root(name)] += places
+        return dict(found)
 
     def _at(self, roots: Iterable[Name]) -> tuple[Fact, ...]:
         """The facts about these and what belongs to them, in their order."""
-        places = sorted(place for root in roots for place in self._by_root.get(root, ()))
-        return tuple(self.evidence.facts[place] for place in places)
+        facts = self.evidence.facts
+        return tuple([facts[place] for place in sorted([place for root in roots for place in self._by_root.get(root, ())])])
 
     def _fronts(self, workload: Name) -> set[Name]:
         """The Services in front of a workload."""
         known = {*self._calls, *self._nowhere}
         return {s for s in known if s[0] == "Service" and (workload in self._calls.get(s, ()) or self._meant(s, workload))}
 
-    def facts_of(self, workload: WorkloadRef) -> tuple[Fact, ...]:
-        """The facts about the workload, what it owns, and the Services in front of it."""
+    def _own(self, workload: WorkloadRef) -> _Own:
         name = _name(workload)
-        if name not in self._facts:
-            self._facts[name] = self._at({name, *self._fronts(name)})
-        return self._facts[name]
+        if name not in self._owned:
+            self._owned[name] = _Own(self._at({name, *self._fronts(name)}))
+        return self._owned[name]
 
     @cached_property
-    def _facts(self) -> dict[Name, tuple[Fact, ...]]:
+    def _owned(self) -> dict[Name, _Own]:
         return {}
+
+    def facts_of(self, workload: WorkloadRef, *kinds: FactKind) -> tuple[Fact, ...]:
+        """The facts about the workload, what it owns, and the Services in front of it: all kinds if none is named."""
+        own = self._own(workload)
+        if len(kinds) == 1:
+            return own.by_kind.get(kinds[0], ())
+        return tuple([fact for fact in own.facts if fact.kind in kinds]) if kinds else own.facts
 
     def about(self, workload: WorkloadRef, *kinds: FactKind) -> tuple[Fact, ...]:
         """The facts of these kinds about the workload itself."""
-        return tuple(fact for fact in self.facts_of(workload) if fact.kind in kinds and fact.about.same(workload))
+        return tuple(fact for fact in self.facts_of(workload, *kinds) if fact.about.same(workload))
 
     def revisions_of(self, workload: WorkloadRef) -> tuple[Fact, ...]:
-        return tuple(fact for fact in self.facts_of(workload) if fact.kind is FactKind.REVISION)
+        return self.facts_of(workload, FactKind.REVISION)
 
     def current_revision(self, workload: WorkloadRef) -> Fact:
         """The revision that runs now. Raises ValueError if that is not known."""
@@ -127,7 +138,7 @@ class Grounds:
         if not returned and len(before) == number - 1:
             return created
         replica_set = ("ReplicaSet", workload.namespace, str(current.data["replicaset"]))
-        pods = [f for f in self.facts_of(workload) if f.kind is FactKind.POD and self._owners.get(_name(f.about)) == replica_set]
+        pods = [f for f in self.facts_of(workload, FactKind.POD) if self._owners.get(_name(f.about)) == replica_set]
         oldest = min((fact.time for fact in pods if fact.time is not None), default=None)
         if not returned and (oldest is None or oldest - created <= _ROLLOUT):
             return created
@@ -143,7 +154,7 @@ class Grounds:
         )
 
     def _has_all_pods(self, workload: WorkloadRef) -> bool:
-        seen = sum(fact.kind is FactKind.POD for fact in self.facts_of(workload))
+        seen = len(self.facts_of(workload, FactKind.POD))
         totals = [whole(fact.data["total"]) for fact in self.about(workload, FactKind.WORKLOAD)]
         return len(totals) == 1 and seen >= totals[0]
 
@@ -158,10 +169,15 @@ class Grounds:
         return frozenset(fact.about.name for fact in self.facts_of(workload) if fact.about.kind == "Service")
 
     @cached_property
+    def served(self) -> frozenset[Name]:
+        """The workloads and Services of the evidence: what facts are about, or edges lead from or to."""
+        ends = [_name(ref) for edge in self.evidence.edges for ref in (edge.source, edge.target)]
+        return frozenset(name for name in (*self._places, *ends) if name[0] in {"Deployment", "Service"})
+
+    @cached_property
     def names(self) -> frozenset[str]:
         """What the workloads and Services of the evidence are called."""
-        refs = [*(fact.about for fact in self.evidence.facts), *(ref for e in self.evidence.edges for ref in (e.source, e.target))]
-        return frozenset(ref.name for ref in refs if ref.kind in {"Deployment", "Service"})
+        return frozenset(name for _, _, name in self.served)
 
     def roots_of(self, ref: ObjectRef) -> frozenset[str]:
         """The names of the workloads that an object belongs to, or that a Service leads to."""
@@ -190,7 +206,7 @@ class Grounds:
 
     def symptoms(self, workload: WorkloadRef) -> tuple[Fact, ...]:
         """The workload's own facts that show something wrong with it."""
-        return tuple(fact for fact in self.facts_of(workload) if symptom(fact))
+        return self._own(workload).symptoms
 
     def reached_from(self, workload: WorkloadRef) -> tuple[Fact, ...]:
         """Facts about the workload and about everything that it depends on."""
@@ -205,6 +221,24 @@ class Grounds:
             seen |= fresh
             todo += fresh
         return seen
+
+
+@dataclass(frozen=True)
+class _Own:
+    """The facts of one workload, in their order."""
+
+    facts: tuple[Fact, ...]
+
+    @cached_property
+    def by_kind(self) -> dict[FactKind, tuple[Fact, ...]]:
+        found: dict[FactKind, list[Fact]] = defaultdict(list)
+        for fact in self.facts:
+            found[fact.kind].append(fact)
+        return {kind: tuple(facts) for kind, facts in found.items()}
+
+    @cached_property
+    def symptoms(self) -> tuple[Fact, ...]:
+        return tuple(fact for fact in self.facts if symptom(fact))
 
 
 def symptom(fact: Fact) -> bool:

@@ -101,7 +101,7 @@ def still_unwell(gathered: Gathered) -> Opinion:
     if wrong:
         return holds(f"it is still so: {wrong[0]}")
     grounds = Grounds(gathered.evidence)
-    ended = [f.id for f in grounds.facts_of(suspect) if f.kind is FactKind.POD and f.data["terminated_reason"]]
+    ended = [f.id for f in grounds.facts_of(suspect, FactKind.POD) if f.data["terminated_reason"]]
     if ended:
         return holds(f"pods of {suspect.key} keep ending, whether or not it answers right now", *ended)
     return fails(f"measured again, nothing is wrong with {suspect.key} any more")

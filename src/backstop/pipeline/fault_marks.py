@@ -33,12 +33,8 @@ def mark_shown(diagnosis: Diagnosis, grounds: Grounds) -> Opinion:
 Mark = Callable[[Grounds, WorkloadRef], list[str] | None]
 
 
-def _kind(grounds: Grounds, suspect: WorkloadRef, *kinds: FactKind) -> list[Fact]:
-    return [fact for fact in grounds.facts_of(suspect) if fact.kind in kinds]
-
-
-def _pods(grounds: Grounds, suspect: WorkloadRef) -> list[Fact]:
-    return _kind(grounds, suspect, FactKind.POD)
+def _pods(grounds: Grounds, suspect: WorkloadRef) -> tuple[Fact, ...]:
+    return grounds.facts_of(suspect, FactKind.POD)
 
 
 def _unwell(grounds: Grounds, suspect: WorkloadRef) -> list[str]:
@@ -52,7 +48,8 @@ def _own_fault(grounds: Grounds, suspect: WorkloadRef) -> list[str]:
 
 def _callee_fails(grounds: Grounds, suspect: WorkloadRef) -> bool:
     """Whether something that it calls has no replica, or fails when it is asked itself."""
-    called = [fact for fact in grounds.reached_from(suspect) if not grounds.own(fact.about, suspect)]
+    telling = (FactKind.WORKLOAD, FactKind.PROBE)
+    called = [fact for fact in grounds.reached_from(suspect) if fact.kind in telling and not grounds.own(fact.about, suspect)]
     gone = any(whole(fact.data["available"]) == 0 for fact in called if fact.kind is FactKind.WORKLOAD)
     return gone or any(symptom(fact) for fact in called if fact.kind is FactKind.PROBE)
 
@@ -70,7 +67,7 @@ def _crashing(grounds: Grounds, suspect: WorkloadRef) -> list[str]:
 
 def _misconfigured(grounds: Grounds, suspect: WorkloadRef) -> list[str]:
     refused = [f.id for f in _pods(grounds, suspect) if str(f.data["waiting_reason"] or "").startswith("CreateContainer")]
-    logs = [] if _callee_fails(grounds, suspect) else _kind(grounds, suspect, FactKind.LOG, FactKind.LOG_PREVIOUS)
+    logs = () if _callee_fails(grounds, suspect) else grounds.facts_of(suspect, FactKind.LOG, FactKind.LOG_PREVIOUS)
     return [*refused, *_crashing(grounds, suspect), *(fact.id for fact in logs if symptom(fact))]
 
 
@@ -84,7 +81,7 @@ def _pending(grounds: Grounds, suspect: WorkloadRef) -> list[str]:
 
 def _bad_probe(grounds: Grounds, suspect: WorkloadRef) -> list[str]:
     """Its containers run and are not ready, and the kubelet says that a probe of theirs failed."""
-    told = [f for f in _kind(grounds, suspect, FactKind.EVENT) if f.data["reason"] == "Unhealthy" and "probe failed" in f.text]
+    told = [f for f in grounds.facts_of(suspect, FactKind.EVENT) if f.data["reason"] == "Unhealthy" and "probe failed" in f.text]
     running = [f for f in _pods(grounds, suspect) if f.data["phase"] == "Running" and not f.data["waiting_reason"]]
     shown = [f for f in running if f.data["ready"] is False and any(event.about.same(f.about) for event in told)]
     return [fact.id for fact in (*shown, *told)] if shown and not _callee_fails(grounds, suspect) else []
@@ -95,8 +92,8 @@ def astray(grounds: Grounds, suspect: WorkloadRef) -> list[str]:
     (state,) = grounds.about(suspect, FactKind.WORKLOAD)
     if whole(state.data["available"]) == 0:
         return []
-    asked = [fact for fact in _kind(grounds, suspect, FactKind.PROBE) if symptom(fact) and _UNREACHED.search(fact.text)]
-    fronts = [f for f in _kind(grounds, suspect, FactKind.SERVICE) if any(f.about.same(probe.about) for probe in asked)]
+    asked = [fact for fact in grounds.facts_of(suspect, FactKind.PROBE) if symptom(fact) and _UNREACHED.search(fact.text)]
+    fronts = [f for f in grounds.facts_of(suspect, FactKind.SERVICE) if any(f.about.same(probe.about) for probe in asked)]
     return [fact.id for fact in fronts if _leads_astray(grounds, fact, state)]
 
 

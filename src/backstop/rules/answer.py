@@ -112,7 +112,7 @@ def do_not_know(scene: Scene, said: Sequence[str]) -> Diagnosis:
 def reasons(suspect: Suspect) -> tuple[str, ...]:
     """What speaks for suspecting a workload, and then what keeps that from being certain."""
     workload = suspect.workload
-    troubles = [sentence for trouble in suspect.troubles for sentence in _said(trouble, workload)]
+    troubles = [sentence for trouble, facts in suspect.troubles.items() for sentence in _said(trouble, workload, facts)]
     dependency = [] if workload.is_target else ["The alert's target depends on it."]
     return (*troubles, *dependency, f"{workload.ref.key} {workload.recency.value}.", *suspect.doubts)
 
@@ -206,12 +206,12 @@ def _of_trouble(scene: Scene, trouble: Trouble, workload: Workload, facts: Seque
     event = _scaled_by(scene, workload) if trouble is Trouble.AT_ZERO else None
     if event is not None:
         shown.append((event[0], _first(event[0])))
-    return _claim(" ".join(_said(trouble, workload)), shown)
+    return _claim(" ".join(_said(trouble, workload, facts)), shown)
 
 
-def _said(trouble: Trouble, workload: Workload) -> list[str]:
+def _said(trouble: Trouble, workload: Workload, shown: Sequence[Fact]) -> list[str]:
+    """A trouble that these facts show, in words."""
     if trouble in OF_SERVICES:
-        shown = troubles_of(workload).get(trouble, ())
         services = sorted({fact.about.name for fact in shown if fact.about.kind == "Service"})
         return [trouble.said(f"service/{service}") for service in services[:_SHOWN]]
     return [trouble.said(workload.ref.key)]
@@ -233,10 +233,8 @@ def _of_callers(scene: Scene, culprit: Workload) -> list[Claim]:
         if fact.data.get("target") == culprit.ref.name and fact.about.namespace == culprit.ref.namespace
     ]
     failing = [probe for probe in scene.target.probes if not probe.data.ok][:1]
-    return [
-        _claim(" ".join(_said(Trouble.FAILING, scene.target)), [(f, _first(f)) for f in (probe.fact, *links[:2])])
-        for probe in failing
-    ]
+    said = " ".join(_said(Trouble.FAILING, scene.target, troubles_of(scene.target).get(Trouble.FAILING, ())))
+    return [_claim(said, [(f, _first(f)) for f in (probe.fact, *links[:2])]) for probe in failing]
 
 
 def _what_is_known(scene: Scene) -> Claim:

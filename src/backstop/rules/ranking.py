@@ -125,6 +125,7 @@ def _stuck(scene: Scene, workload: Workload) -> bool:
 def _doubts(scene: Scene, suspect: Suspect, suspects: Sequence[Suspect]) -> tuple[str, ...]:
     workload = suspect.workload
     others = [other for other in scene.workloads if other.ref != workload.ref]
+    unsteady = {s.workload.ref for s in suspects if Trouble.UNSTEADY in s.troubles}
     rivals = [s for s in suspects if s.workload.ref != workload.ref and s.unwell and not s.explained_by_another()]
     harmed = any(s.unwell for s in suspects if s.workload.is_target)
     said = [
@@ -133,7 +134,7 @@ def _doubts(scene: Scene, suspect: Suspect, suspects: Sequence[Suspect]) -> tupl
         (bool(rivals), f"There is also something wrong with {_keys([s.workload for s in rivals])}."),
         *((True, f"Besides, {o.ref.key} {o.recency.value}.") for o in others if o.recency is not Recency.OLD),
         *((True, f"Not enough is known of {o.ref.key}.") for o in others if o.state is None or o.odd),
-        *((True, f"{o.ref.key} is not steady either.") for o in others if Trouble.UNSTEADY in troubles_of(o)),
+        *((True, f"{o.ref.key} is not steady either.") for o in others if o.ref in unsteady),
         (not workload.is_target and (workload.serving or workload.whole), "It has all its replicas, whatever they went through."),
         (not workload.is_target and not harmed, "The alert's target itself shows no harm."),
         (scene.loose_ends, "It depends on something that the evidence has not seen."),

@@ -135,12 +135,24 @@ class Workload:
     fronts: tuple[Seen[Front], ...]
     revisions: tuple[Seen[Revision], ...]  # oldest first
     logs: tuple[Seen[Log], ...]
-    notes: tuple[Seen[Note], ...]
+    events: tuple[Fact, ...]
     cut_off: frozenset[str]  # ids of its Services that lead to no workload
     odd: tuple[Fact, ...]
     former: frozenset[str]  # ids of pods that are known to run another revision than the current one
     recency: Recency
     incomplete: bool  # something about it was cut or could not be read
+
+    @cached_property
+    def notes(self) -> tuple[Seen[Note], ...]:
+        return _read(self.events, Note, {})
+
+    @cached_property
+    def told(self) -> dict[tuple[Name, str], list[Fact]]:
+        """The Events by what they are about and the reason that they give: the scheduler's own word, or the kubelet's."""
+        found: dict[tuple[Name, str], list[Fact]] = {}
+        for note in self.notes:
+            found.setdefault((_name(note.fact.about), note.data.reason), []).append(note.fact)
+        return found
 
     @property
     def state(self) -> Seen[State] | None:
@@ -233,20 +245,20 @@ class Scene:
     @cached_property
     def loose_ends(self) -> bool:
         """Whether one of the `ends` is not even known to have somebody behind it."""
-        fronts = _read((f for f in self.facts if f.kind is FactKind.SERVICE and self.timely(f)), Front, {}, FactKind.SERVICE)
+        if not self.ends:
+            return False
+        fronts = _read(self._timely(FactKind.SERVICE), Front, {})
         staffed = {_name(front.fact.about) for front in fronts if front.data.ready_endpoints}
         return any(name not in staffed for name in self.ends)
 
     def fails(self, service: str) -> bool:
         """Whether requests to the Service of this name in the target's namespace were measured to fail, whoever is behind it."""
         named = ("Service", self.target.ref.namespace, service)
-        asked = _read(
-            (f for f in self.facts if f.kind is FactKind.PROBE and _name(f.about) == named and self.timely(f)),
-            Probe,
-            {},
-            FactKind.PROBE,
-        )
+        asked = _read([fact for fact in self._timely(FactKind.PROBE) if _name(fact.about) == named], Probe, {})
         return any(not probe.data.ok for probe in asked)
+
+    def _timely(self, kind: FactKind) -> list[Fact]:
+        return [fact for fact in self.facts if fact.kind is kind and self.timely(fact)]
 
     def depends(self, caller: Workload, callee: Workload) -> bool:
         """Whether one workload depends on another, directly or not."""
@@ -267,10 +279,8 @@ class Scene:
 
     @cached_property
     def _reached(self) -> tuple[Name, ...]:
-        refs = [ref for edge in self.evidence.edges for ref in (edge.source, edge.target)]
-        names = {_name(ref) for ref in (*refs, *(fact.about for fact in self.facts)) if ref.kind in {"Deployment", "Service"}}
         start = _name(self.evidence.alert.target)
-        return tuple(sorted(name for name in names if self._calls(start, name)))
+        return tuple(sorted(name for name in self.grounds.served if self._calls(start, name)))
 
     @cached_property
     def _deployments(self) -> tuple[Name, ...]:
@@ -282,13 +292,18 @@ class Scene:
         return {_name(edge.source): edge.target.name for edge in sorted(owned, key=lambda edge: edge.target.name)}
 
     def _workload(self, ref: WorkloadRef) -> Workload:
-        own = self.grounds.facts_of(ref)
-        odd = {fact.id: fact for fact in own if not self.timely(fact)}
-        usable = [fact for fact in own if fact.id not in odd]
-        itself = [fact for fact in usable if fact.about.same(ref)]
-        states = _read(itself, State, odd, FactKind.WORKLOAD)
-        pods = [pod for pod in _read(usable, Pod, odd, FactKind.POD) if not pod.data.terminating]
-        revisions = sorted(_read(itself, Revision, odd, FactKind.REVISION), key=lambda seen: seen.data.number)
+        odd = {fact.id: fact for fact in self.grounds.facts_of(ref) if not self.timely(fact)}
+
+        def usable(*kinds: FactKind) -> list[Fact]:
+            return [fact for fact in self.grounds.facts_of(ref, *kinds) if fact.id not in odd]
+
+        def itself(kind: FactKind) -> list[Fact]:
+            return [fact for fact in usable(kind) if fact.about.same(ref)]
+
+        fronts = usable(FactKind.SERVICE)
+        states = _read(itself(FactKind.WORKLOAD), State, odd)
+        pods = [pod for pod in _read(usable(FactKind.POD), Pod, odd) if not pod.data.terminating]
+        revisions = sorted(_read(itself(FactKind.REVISION), Revision, odd), key=lambda seen: seen.data.number)
         current = _only([seen for seen in revisions if seen.data.current])
         replica_sets = {pod.fact.id: self._replica_sets.get(_name(pod.fact.about)) for pod in pods}
         return Workload(
@@ -296,12 +311,12 @@ class Scene:
             is_target=ref == self.evidence.alert.target,
             states=states,
             pods=tuple(pods),
-            probes=_read(usable, Probe, odd, FactKind.PROBE),
-            fronts=_read(usable, Front, odd, FactKind.SERVICE),
+            probes=_read(usable(FactKind.PROBE), Probe, odd),
+            fronts=_read(fronts, Front, odd),
             revisions=tuple(revisions),
-            logs=_read(usable, Log, odd, FactKind.LOG, FactKind.LOG_PREVIOUS),
-            notes=_read(usable, Note, {}, FactKind.EVENT),
-            cut_off=frozenset(f.id for f in usable if f.kind is FactKind.SERVICE and self.grounds.leads_nowhere(f.about)),
+            logs=_read(usable(FactKind.LOG, FactKind.LOG_PREVIOUS), Log, odd),
+            events=tuple(usable(FactKind.EVENT)),
+            cut_off=frozenset(fact.id for fact in fronts if self.grounds.leads_nowhere(fact.about)),
             odd=tuple(odd.values()),
             former=frozenset(i for i, owner in replica_sets.items() if current and owner != current.data.replicaset),
             recency=self._recency(ref, revisions),
@@ -332,15 +347,14 @@ class Scene:
             return True
 
 
-def _read(facts: Iterable[Fact], schema: type[D], odd: dict[str, Fact], *kinds: FactKind) -> tuple[Seen[D], ...]:
-    """The facts of these kinds whose data is usable; the others are added to `odd`."""
+def _read(facts: Iterable[Fact], schema: type[D], odd: dict[str, Fact]) -> tuple[Seen[D], ...]:
+    """The facts whose data is usable; the others are added to `odd`."""
     found: list[Seen[D]] = []
     for fact in facts:
-        if fact.kind in kinds:
-            try:
-                found.append(Seen(fact, schema.model_validate(fact.data)))
-            except ValidationError:
-                odd[fact.id] = fact
+        try:
+            found.append(Seen(fact, schema.model_validate(fact.data)))
+        except ValidationError:
+            odd[fact.id] = fact
     return tuple(found)
 
 

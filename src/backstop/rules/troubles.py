@@ -142,8 +142,9 @@ def _unplaced(pod: Seen[Pod]) -> bool:
 
 
 def _told(pod: Seen[Pod], workload: Workload, reason: str) -> list[Fact]:
-    """The Events about one pod that give this reason: the scheduler's own word, or the kubelet's."""
-    return [note.fact for note in workload.notes if note.fact.about.same(pod.fact.about) and note.data.reason == reason]
+    """The Events about one pod that give this reason."""
+    about = pod.fact.about
+    return workload.told.get(((about.kind, about.namespace, about.name), reason), [])
 
 
 def _pending(pod: Seen[Pod], workload: Workload) -> bool:
@@ -153,9 +154,10 @@ def _pending(pod: Seen[Pod], workload: Workload) -> bool:
 
 def _wrong_path(pod: Seen[Pod], workload: Workload) -> bool:
     """Whether its containers run, and answer every probe with a 4xx: who is busy or broken says 5xx, or nothing."""
+    if pod.data.phase != "Running" or pod.data.ready or pod.data.waiting_reason or pod.data.terminated_reason:
+        return False
     told = _told(pod, workload, "Unhealthy")
-    runs = pod.data.phase == "Running" and not (pod.data.ready or pod.data.waiting_reason or pod.data.terminated_reason)
-    return runs and bool(told) and all(_WRONG_PATH.search(line) for fact in told for line in fact.lines())
+    return bool(told) and all(_WRONG_PATH.search(line) for fact in told for line in fact.lines())
 
 
 _SIGNS: Final[tuple[tuple[Trouble, Callable[[Seen[Pod], Workload], bool]], ...]] = (

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable
+from types import NoneType
 from typing import Any, Final
 
 from backstop.checks import Opinion, fails, holds
@@ -14,6 +15,10 @@ from backstop.records import Claim, Fact, FactKind
 _NAMED: Final = re.compile(r"\b(deployment|service|pod|replicaset)/([a-z0-9](?:[a-z0-9.-]*[a-z0-9])?)", re.IGNORECASE)
 _WORD: Final = re.compile(r"(?<![\w./:@-])[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?(?![\w/:@-]|\.\w)")
 """A word that could be the name of an object, and is no part of a path, an image or an address."""
+
+
+_NO_FLOAT: Final = frozenset({str, int, bool, NoneType})
+"""The types of most of what data holds: nothing to look into."""
 
 
 def facts_exist(subject: Subject) -> Opinion:
@@ -36,10 +41,9 @@ def data_whole(subject: Subject) -> Opinion:
 
 
 def _finite(value: Any) -> bool:
-    if isinstance(value, dict):
-        return all(_finite(item) for item in value.values())
-    if isinstance(value, list):
-        return all(_finite(item) for item in value)
+    if isinstance(value, dict | list):
+        inside = value.values() if isinstance(value, dict) else value
+        return all(_finite(item) for item in inside if type(item) not in _NO_FLOAT)
     return not isinstance(value, float) or math.isfinite(value)
 
 

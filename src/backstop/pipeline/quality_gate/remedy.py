@@ -9,7 +9,7 @@ from backstop.checks import Opinion, fails, holds
 from backstop.grounds import whole
 from backstop.pipeline.fault_marks import astray, changed_lately, refused
 from backstop.pipeline.quality_gate.subject import Subject
-from backstop.pipeline.quality_gate.symptoms import active
+from backstop.pipeline.quality_gate.symptoms import SHOWING, active
 from backstop.records import FactKind, FaultClass, NoAction, Restart, Rollback, Scale, SetResources, action_key
 
 FITS: Final[dict[FaultClass, frozenset[str]]] = {
@@ -96,7 +96,7 @@ def effect(subject: Subject) -> Opinion:
     action, alert = subject.diagnosis.action, subject.evidence.alert
     if isinstance(action, NoAction):
         return holds("it asks for no write")
-    hurt = [fact.id for fact in subject.grounds.facts_of(alert.target) if active(fact, ends=True)]
+    hurt = [fact.id for fact in subject.grounds.facts_of(alert.target, *SHOWING) if active(fact, ends=True)]
     if not hurt:
         return fails(f"nothing is wrong with {alert.target.key} now that a write to {action.target.key} could repair")
     if reason := _no_way(subject, action):
@@ -127,7 +127,7 @@ def _innocent(subject: Subject, action: Rollback | Restart | Scale | SetResource
     """Why what the alert's target depends on cannot be what hurts it: it answers. Empty if it may be."""
     if action.target == subject.evidence.alert.target:
         return ""
-    requests = [fact for fact in subject.grounds.facts_of(action.target) if fact.kind is FactKind.PROBE]
+    requests = subject.grounds.facts_of(action.target, FactKind.PROBE)
     available = _state(subject, "available")
     if available == 0 or any(active(fact) for fact in requests):
         return ""

@@ -40,7 +40,7 @@ class Subject:
         return self.grounds.facts_of(self.diagnosis.suspect)
 
     def own_of(self, *kinds: FactKind) -> tuple[Fact, ...]:
-        return tuple(fact for fact in self.own if fact.kind in kinds)
+        return self.grounds.facts_of(self.diagnosis.suspect, *kinds)
 
     def cited(self) -> tuple[str, ...]:
         """Every fact id that the diagnosis names, in order, once."""

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from backstop.checks import Opinion, fails, holds
 from backstop.grounds import symptom
 from backstop.pipeline.fault_marks import mark_shown
 from backstop.pipeline.quality_gate.subject import LOGS, Subject
 from backstop.records import Fact, FactKind, FaultClass
+
+SHOWING: Final = (FactKind.WORKLOAD, FactKind.POD, FactKind.PROBE)
+"""What shows how something is at the moment of the look."""
 
 
 def suspect_symptom(subject: Subject) -> Opinion:
@@ -50,7 +55,7 @@ def still_active(subject: Subject) -> Opinion:
     if not subject.writes:
         return holds("it asks for no write")
     ends = subject.diagnosis.fault_class in {FaultClass.OUT_OF_MEMORY, FaultClass.CRASH_LOOP, FaultClass.BAD_CONFIG}
-    now = [fact.id for fact in subject.own if active(fact, ends=ends)]
+    now = [fact.id for fact in subject.own_of(*SHOWING) if active(fact, ends=ends)]
     if not now:
         return fails(f"{subject.diagnosis.suspect.key} was unwell, and nothing shows that it still is")
     return holds(f"{subject.diagnosis.suspect.key} is unwell now", *now[:5])
