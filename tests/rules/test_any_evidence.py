@@ -24,7 +24,7 @@ from backstop.records import (
 )
 from backstop.rules import diagnose, rank
 
-from .scenes import CHECKOUT, RECORDED, recorded
+from .scenes import CHECKOUT, RECORDED, edited, recorded
 
 ORIGINALS = [recorded(name) for name in sorted(RECORDED)]
 
@@ -194,3 +194,13 @@ def test_made_up_evidence_makes_nobody_certain_of_a_write(facts: list[Fact], beg
         check(diagnosis, evidence)
     assert isinstance(diagnosis.action, NoAction)
     assert not any(suspicion.certain for suspicion in rank(evidence))
+
+
+def test_a_probe_that_is_not_about_a_service_is_still_put_into_words() -> None:
+    evidence = edited(
+        recorded("fleet/bad_release"),
+        lambda fact: fact.model_copy(update={"about": CHECKOUT.ref()}) if fact.kind is FactKind.PROBE else fact,
+    )
+    diagnosis = diagnose(evidence)
+    check(diagnosis, evidence)
+    assert "Requests to deployment/checkout fail." in [claim.text for claim in diagnosis.claims]

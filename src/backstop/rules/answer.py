@@ -213,7 +213,8 @@ def _said(trouble: Trouble, workload: Workload, shown: Sequence[Fact]) -> list[s
     """A trouble that these facts show, in words."""
     if trouble in OF_SERVICES:
         services = sorted({fact.about.name for fact in shown if fact.about.kind == "Service"})
-        return [trouble.said(f"service/{service}") for service in services[:_SHOWN]]
+        if services:
+            return [trouble.said(f"service/{service}") for service in services[:_SHOWN]]
     return [trouble.said(workload.ref.key)]
 
 
