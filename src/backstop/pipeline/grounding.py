@@ -8,6 +8,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Final
+
+from pydantic import TypeAdapter
 
 from backstop.breaker import Cause
 from backstop.errors import ClusterError, ModelError
@@ -17,9 +20,9 @@ from backstop.pipeline.investigation import Bounds, Investigation, Lookup, Used
 from backstop.pipeline.plan import action_id_for
 from backstop.pipeline.quality_gate import NOTHING_TO_JUDGE, check_quality
 from backstop.pipeline.session import Session
-from backstop.policy import Context, decide
+from backstop.policy import Context, PastWrite, decide
 from backstop.ports import Proposal
-from backstop.records import Diagnosis, Evidence, Health, ModelCall, NoAction, Verdict, action_key
+from backstop.records import Diagnosis, Evidence, Health, ModelCall, NoAction, Record, Verdict, action_key
 from backstop.redaction import Redactor
 
 
@@ -35,6 +38,28 @@ class Grounded:
     by_rules: bool
 
 
+class Answered(Record):
+    """What the models made of one question, and whom they asked what on the way. No proposal: `failure` says why."""
+
+    proposal: Proposal | None
+    failure: str
+    calls: tuple[ModelCall, ...]
+    lookups: tuple[Lookup, ...]
+
+
+class Judged(Record):
+    """What the judge said of one proposal, and whom it asked."""
+
+    verdict: Verdict
+    calls: tuple[ModelCall, ...]
+
+
+VERDICT: Final = TypeAdapter(Verdict)
+_ANSWERED: Final = TypeAdapter(Answered)
+_JUDGED: Final = TypeAdapter(Judged)
+_RECENT: Final[TypeAdapter[tuple[PastWrite, ...] | None]] = TypeAdapter(tuple[PastWrite, ...] | None)
+
+
 @dataclass
 class Grounding:
     """The asking of one incident."""
@@ -43,6 +68,7 @@ class Grounding:
     redactor: Redactor
     _rejected: list[str] = field(default_factory=list)
     _used: Used = field(default_factory=Used)
+    _lookups: list[Lookup] = field(default_factory=list)
 
     async def of(self, evidence: Evidence, measuring: asyncio.Future[Health]) -> Grounded:
         """Raises Stop if no diagnosis is grounded. `measuring` is how all is, measured while the models think."""
@@ -76,6 +102,7 @@ class Grounding:
         )
 
     def _looked_up(self, lookup: Lookup) -> None:
+        self._lookups.append(lookup)
         self.session.journal.emit(LookedUp(**dict(lookup)))
         if lookup.outcome == "repeated":
             self.session.journal.fire("loop_cap", f"{lookup.tool} {lookup.arguments} was asked before")
@@ -86,16 +113,31 @@ class Grounding:
     async def _diagnose(self, investigation: Investigation, attempt: int) -> Proposal:
         journal, rejected = self.session.journal, tuple(self._rejected)
         calls = len(journal.story.calls)
-        try:
-            proposal = await self.session.tools.models.diagnose(
-                investigation.evidence, attempt=attempt, rejected=rejected, investigation=investigation
-            )
-        except ModelError as error:
-            self._tell_defenses(journal.story.calls[calls:])
-            raise self.session.escalation(str(error)) from error
-        self._tell_defenses(journal.story.calls[calls:])
-        journal.diagnosed(attempt, proposal)
-        return proposal
+        lookups = len(self._lookups)
+
+        async def ask() -> Answered:
+            try:
+                asked = self.session.tools.models.diagnose(
+                    investigation.evidence, attempt=attempt, rejected=rejected, investigation=investigation
+                )
+                proposal, failure = await asked, ""
+            except ModelError as error:
+                proposal, failure = None, str(error)
+            said = tuple(journal.story.calls[calls:])
+            return Answered(proposal=proposal, failure=failure, calls=said, lookups=tuple(self._lookups[lookups:]))
+
+        def again(answered: Answered) -> None:
+            for lookup in answered.lookups:
+                investigation.recall(lookup)
+            for call in answered.calls:
+                journal.called(call)
+
+        answered = await self.session.tools.steps.take("diagnose", ask, _ANSWERED, again=again)
+        self._tell_defenses(answered.calls)
+        if answered.proposal is None:
+            raise self.session.escalation(answered.failure)
+        journal.diagnosed(attempt, answered.proposal)
+        return answered.proposal
 
     def _tell_defenses(self, made: Sequence[ModelCall]) -> None:
         if unreadable := refused_replies(made):
@@ -122,7 +164,7 @@ class Grounding:
         await self._second_layer(diagnosis, attempt)
         self._rejected.append(rejection(diagnosis, verdicts))
         if not proposal.by_rules:
-            self.session.count_or_stop(Cause.REJECTED_DIAGNOSIS, self._rejected[-1])
+            await self.session.count_or_stop(Cause.REJECTED_DIAGNOSIS, self._rejected[-1])
         return False
 
     async def _second_layer(self, diagnosis: Diagnosis, attempt: int) -> None:
@@ -135,17 +177,31 @@ class Grounding:
             state = await session.observe(action.target)
         except ClusterError:
             return
-        context = Context(now=tools.clock.now(), action_id=action_id_for(session.alert.id, 0), recent=tools.history.recent())
+        recent = await tools.steps.take("recent", self._recent, _RECENT)
+        context = Context(now=tools.clock.now(), action_id=action_id_for(session.alert.id, 0), recent=recent)
         verdict = decide(action, state, tools.policy, context)
         if not verdict.passed:
             session.journal.verdict(attempt, action_key(action), verdict)
             session.journal.fire("action_gate", ", ".join(verdict.failed_rules))
 
+    async def _recent(self) -> tuple[PastWrite, ...] | None:
+        return self.session.tools.history.recent()
+
     async def _judged(self, proposal: Proposal, evidence: Evidence) -> Verdict:
         journal = self.session.journal
         calls = len(journal.story.calls)
-        judged = await self.session.tools.models.judge(proposal, evidence)
-        for defense, reason in defenses_of(journal.story.calls[calls:]):
+
+        async def ask() -> Judged:
+            verdict = await self.session.tools.models.judge(proposal, evidence)
+            return Judged(verdict=verdict, calls=tuple(journal.story.calls[calls:]))
+
+        def again(said: Judged) -> None:
+            for call in said.calls:
+                journal.called(call)
+
+        said = await self.session.tools.steps.take("judge", ask, _JUDGED, again=again)
+        judged = said.verdict
+        for defense, reason in defenses_of(said.calls):
             journal.fire(defense, reason)
         if not judged.passed:
             journal.fire("judge", ", ".join(judged.failed_rules) or "it said nothing")

@@ -10,9 +10,12 @@ import asyncio
 from collections.abc import Awaitable
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Final, NoReturn, TypeVar
 
-from backstop.breaker import BreakerState, Cause
+from pydantic import TypeAdapter
+
+from backstop.breaker import Cause
 from backstop.errors import BackstopError, ClusterError, ExecutorError, RecordError, UsageError
 from backstop.events import AlertReceived, Closed, EvidenceGathered
 from backstop.grounds import Grounds
@@ -20,15 +23,17 @@ from backstop.pipeline.action_gate import Gathered, authorize, with_rehearsal
 from backstop.pipeline.consent import Consent
 from backstop.pipeline.diagnosis import says_no_fault
 from backstop.pipeline.evidence import gather
-from backstop.pipeline.grounding import Grounded, Grounding
+from backstop.pipeline.grounding import VERDICT, Grounded, Grounding
 from backstop.pipeline.handoff import hand_over
 from backstop.pipeline.journal import Journal, Story
+from backstop.pipeline.limits import Left, Limits
 from backstop.pipeline.plan import action_id_for, plan
 from backstop.pipeline.redact import redact_alert, redact_look
 from backstop.pipeline.remedy import Remedy
 from backstop.pipeline.session import Cleared, Session, StatusMoved, Stop, Tools, WorldMoved
 from backstop.pipeline.verify import Expectation, all_well, judge_recovery
 from backstop.policy import Context
+from backstop.ports import Look
 from backstop.records import (
     Alert,
     Diagnosis,
@@ -52,6 +57,8 @@ LOOKS: Final = 3
 TRIES: Final = 5
 """How often one diagnosis is put before the action gate, should the target's status move between the gate and the write."""
 
+
+_LOOK: Final = TypeAdapter(Look)
 _MOVED: Final = frozenset({"A-EVIDENCE-TRUE", "A-ROLLOUT-QUIET"})
 _API_FAILED: Final = frozenset({"X-TARGET-READ", "X-API-ANSWERS"})
 
@@ -64,7 +71,6 @@ class Incident:
     alert: Alert
     _planned: int = 0
     _stamp: datetime | None = None  # of the write that is planned for this diagnosis: what was approved is what is made
-    _probing: bool = False  # the one action that a person allowed although the breaker is open is this incident's
     _moved: bool = False  # somebody else has changed the target during this incident
     _remedy: Remedy | None = None
     _on_record: bool = False  # that this diagnosis may be acted on
@@ -76,6 +82,7 @@ class Incident:
         self.journal = self.session.journal
         self._grounding = Grounding(self.session, self._redactor)
         self._consent = Consent(self.session)
+        self._limits = Limits(self.session)
         self._deadline = self.tools.clock.monotonic() + self.tools.settings.incident_deadline_seconds
 
     async def run(self) -> Outcome:
@@ -135,7 +142,9 @@ class Incident:
         try:
             await self.session.settle(target)
         except ClusterError as error:
-            raise self.session.tool_fault(f"{target.key} was changed by somebody, and could not be read again ({error})") from error
+            raise await self.session.tool_fault(
+                f"{target.key} was changed by somebody, and could not be read again ({error})"
+            ) from error
 
     async def _remedy_for(self, grounded: Grounded) -> NoReturn:
         expected = self._expectation(grounded, grounded.diagnosis.suspect)
@@ -148,7 +157,7 @@ class Incident:
                 if not self._consent.check(cleared.intent, by_rules=grounded.by_rules).passed:
                     await self._ask(cleared.intent, grounded)
                     continue  # and decide once more, on what is there now
-                self._take_probe()
+                await self._limits.take_probe()
                 self._remedy = Remedy(self.session, cleared, self._consent.given)
                 await self._remedy.run()
             except StatusMoved:
@@ -165,7 +174,7 @@ class Incident:
     async def _in_time(self, deciding: Awaitable[T]) -> T:
         seconds = self.tools.settings.incident_deadline_seconds
         try:
-            async with asyncio.timeout(max(0.0, self._deadline - self.tools.clock.monotonic())):
+            async with self.tools.steps.within(max(0.0, self._deadline - self.tools.clock.monotonic())):
                 return await deciding
         except TimeoutError as error:
             self.journal.fire("deadline", f"nothing was decided within {seconds:g} s")
@@ -173,49 +182,21 @@ class Incident:
 
     async def _stop_if_broken(self) -> None:
         """With the budget spent no model is asked. What can be seen is still looked at, for whoever takes over."""
-        state = self.tools.breaker.state(self.alert.target)
-        if not state.open or state.half_open:
+        stopped = await self._limits.stopped()
+        if stopped is None:
             return
-        self.journal.fire("breaker", state.reason)
-        reason = f"{state.reason}{self._spent_by()}"
+        self.journal.fire("breaker", stopped.state)
+        reason = f"{stopped.state}{stopped.spent_by}"
         try:
             await self._in_time(self._look())
         except ClusterError as error:
             raise self.session.escalation(f"{reason}; and the cluster could not be read ({error})") from error
         raise self.session.escalation(reason)
 
-    def _spent_by(self) -> str:
-        """Which earlier incident spent the budget last, and on what: whoever takes over finds the rest on its record."""
-        spent = self.tools.breaker.overview().anomalies
-        last = next((a for a in reversed(spent) if a.target == self.alert.target), next(reversed(spent), None))
-        return f"; the last was of incident {last.incident}: {last.reason}" if last else ""
-
-    def _take_probe(self) -> None:
-        """Uses up, before the write, what a person allowed. Raises Stop if somebody else was first."""
-        state = self.tools.breaker.state(self.alert.target)
-        if not state.open or self._probing:
-            return
-        self._probing = self.tools.breaker.take_probe(self.alert.target, self.alert.id)
-        self.journal.fire("breaker", state.reason)
-        if not self._probing:
-            raise self.session.escalation(f"the breaker is open, and no action is allowed any more: {state.reason}")
-
-    def _breaker_state(self, written: WorkloadRef) -> BreakerState:
-        """Half-open is closed for the one action that was allowed, until something goes wrong in it. What is written to has a say
-        of its own, whoever's alert it is, and what was allowed on the alert's target is not allowed on it."""
-        breaker, target = self.tools.breaker, self.alert.target
-        state = breaker.state(target)
-        allowed = state.half_open or (self._probing and breaker.probing(target, self.alert.id))
-        if state.open and not allowed:
-            return state
-        other = breaker.state(written)
-        if other.open and other.scope == "target" and written != target:
-            return other
-        return state.model_copy(update={"open": False})
-
     async def _look(self) -> Evidence:
         settings = self.tools.settings
-        look = redact_look(await self.tools.cluster.look(self.alert), self._redactor)
+        raw = await self.tools.steps.take("look", lambda: self.tools.cluster.look(self.alert), _LOOK)
+        look = redact_look(raw, self._redactor)
         self.alert = redact_alert(self.alert, self._redactor)  # again, now that more is known to be secret
         bounds = {"max_facts": settings.evidence_max_facts, "max_bytes": settings.evidence_max_bytes}
         evidence = gather(self.alert, look, self.tools.clock.now(), **bounds)
@@ -228,7 +209,7 @@ class Incident:
         try:
             evidence = await self._look()
         except ClusterError as error:
-            raise self.session.tool_fault(f"the cluster could not be read ({error})") from error
+            raise await self.session.tool_fault(f"the cluster could not be read ({error})") from error
         measuring = asyncio.ensure_future(self.session.measure(_services(evidence)))  # while the models think
         try:
             return await self._grounding.of(evidence, measuring)
@@ -246,14 +227,15 @@ class Incident:
         try:
             state = await self.session.observe(action.target)
         except ClusterError as error:
-            raise self.session.tool_fault(f"the target could not be read ({error})") from error
+            raise await self.session.tool_fault(f"the target could not be read ({error})") from error
         intent = self._plan(diagnosis, state)
-        verdict = await self._action_verdict(self._gathered(grounded, state, intent, now))
+        limits = await self._limits.left(diagnosis.suspect)
+        verdict = await self._action_verdict(self._gathered(grounded, state, intent, now, limits))
         if not (self._on_record and verdict.passed):  # deciding the same again is not news
             self.journal.verdict(grounded.attempt, action_key(action), verdict)
         self._on_record = verdict.passed
         if intent is None or not verdict.passed:
-            self._block(diagnosis, verdict)
+            await self._block(diagnosis, verdict)
         self.journal.story.cleared, self.journal.story.rehearsed = intent, self.tools.mode != "observe"
         return Cleared(intent, action.target, expected, services)
 
@@ -300,7 +282,9 @@ class Incident:
     def _action_id(self) -> str:
         return action_id_for(self.alert.id, self._planned)
 
-    def _gathered(self, grounded: Grounded, state: TargetState | None, intent: Intent | None, now: Verdict) -> Gathered:
+    def _gathered(
+        self, grounded: Grounded, state: TargetState | None, intent: Intent | None, now: Verdict, limits: Left
+    ) -> Gathered:
         tools = self.tools
         return Gathered(
             diagnosis=grounded.diagnosis,
@@ -309,9 +293,9 @@ class Incident:
             intent=intent,
             baseline=grounded.baseline,
             now=now,
-            breaker=self._breaker_state(grounded.diagnosis.suspect),
+            breaker=limits.breaker,
             policy=tools.policy,
-            context=Context(now=tools.clock.now(), action_id=self._action_id(), recent=tools.history.recent()),
+            context=Context(now=tools.clock.now(), action_id=self._action_id(), recent=limits.recent),
         )
 
     async def _action_verdict(self, gathered: Gathered) -> Verdict:
@@ -319,20 +303,20 @@ class Incident:
         if gathered.intent is None or not verdict.passed or self.tools.mode == "observe":
             return verdict  # to observe, nobody with a write identity is asked for anything
         try:
-            rehearsal = await self.tools.executor.rehearse(gathered.intent)
+            rehearsal = await self.tools.steps.take("rehearse", partial(self.tools.executor.rehearse, gathered.intent), VERDICT)
         except (ClusterError, ExecutorError) as error:
-            raise self.session.tool_fault(f"the write could not be rehearsed, and nothing was written ({error})") from error
+            raise await self.session.tool_fault(f"the write could not be rehearsed, and nothing was written ({error})") from error
         if rehearsal.failed_rules == ("X-FRESH",):
             raise StatusMoved
         for check in rehearsal.checks:
             if not check.passed and check.rule in _API_FAILED:
-                raise self.session.tool_fault(f"the write could not be rehearsed, and nothing was written ({check.reason})")
+                raise await self.session.tool_fault(f"the write could not be rehearsed, and nothing was written ({check.reason})")
         if not rehearsal.passed:
             by_api = rehearsal.failed_rules == ("X-DRY-RUN",)
             self.journal.fire("cluster" if by_api else "executor", ", ".join(rehearsal.failed_rules) or "it said nothing")
         return with_rehearsal(verdict, rehearsal)
 
-    def _block(self, diagnosis: Diagnosis, verdict: Verdict) -> NoReturn:
+    async def _block(self, diagnosis: Diagnosis, verdict: Verdict) -> NoReturn:
         failed, why = set(verdict.failed_rules), ", ".join(verdict.failed_rules)
         if "A-EVIDENCE-TRUE" in failed and failed <= _MOVED:
             self.journal.fire("precondition", f"the target changed since the evidence was taken ({why})")
@@ -340,7 +324,7 @@ class Incident:
         self.journal.blocked(diagnosis, verdict.failed_rules)
         self.journal.fire("action_gate", why)
         reason = f"{action_key(diagnosis.action)} was blocked: {next(c.reason for c in verdict.checks if not c.passed)}"
-        self.session.count_or_stop(Cause.DENIED_ACTION, reason)
+        await self.session.count_or_stop(Cause.DENIED_ACTION, reason)
         raise self.session.escalation(reason)
 
     def _expectation(self, grounded: Grounded, target: WorkloadRef) -> Expectation:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -115,6 +116,14 @@ class Investigation:
         bounds = self.bounds
         return self.used.count >= bounds.count or self.used.seconds >= bounds.seconds or self.used.size >= bounds.max_bytes
 
+    def recall(self, lookup: Lookup) -> None:
+        """Takes in what an earlier run of the same incident looked up."""
+        with suppress(_NoAnswer):
+            self._query(lookup.tool, lookup.arguments)
+        if lookup.fact is not None:
+            self._add(lookup.fact)
+        self.on_lookup(lookup)
+
     async def look_up(self, tool: str, arguments: str) -> str:
         started = self.clock.monotonic()
         try:
@@ -131,9 +140,12 @@ class Investigation:
             fact = await self._answer(tool, self._query(tool, arguments))
         except _NoAnswer as none:
             return Lookup(tool=tool, arguments=arguments, outcome=none.outcome, detail=none.detail, fact=None)
+        self._add(fact)
+        return Lookup(tool=tool, arguments=arguments, outcome="answered", detail="", fact=fact)
+
+    def _add(self, fact: Fact) -> None:
         self._facts.append(fact)
         self.used.size += len(fact.text.encode())
-        return Lookup(tool=tool, arguments=arguments, outcome="answered", detail="", fact=fact)
 
     def _query(self, tool: str, arguments: str) -> Query:
         """What is asked, if it may be. Raises _NoAnswer."""

@@ -7,10 +7,12 @@ itself is asked, and if that does not tell either, a person is told exactly how 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final, NoReturn
+
+from pydantic import TypeAdapter
 
 from backstop.breaker import Cause
 from backstop.errors import BackstopError, ClusterConflict, ClusterError, RecordError, ReplyLost
@@ -22,6 +24,7 @@ from backstop.policy import PastWrite
 from backstop.records import Approval, Health, Intent, OutcomeKind, Verdict, Write, action_key
 
 _UNDO_AGAIN_SECONDS: Final = 1.0
+_WRITE: Final = TypeAdapter(Write)
 
 
 @dataclass
@@ -36,46 +39,52 @@ class Remedy:
     async def run(self) -> NoReturn:
         intent, tools = self.cleared.intent, self.session.tools
         action = action_key(intent.action)
-        tools.history.add(PastWrite(action_id=intent.action_id, target=self.cleared.target, action=action, at=tools.clock.now()))
+        now = tools.clock.now()
+        await self.session.plans_write(PastWrite(action_id=intent.action_id, target=self.cleared.target, action=action, at=now))
         self.session.journal.intends(intent)
         write = await self._apply()
         self.session.journal.written(write)
         if write.reply_lost:
-            self._tool_failed("the answer to the write never came; the target itself bears it")
+            await self._tool_failed("the answer to the write never came; the target itself bears it")
         if difference := mismatch(intent, write):
-            self._tool_failed(difference)
+            await self._tool_failed(difference)
             await self.take_back(f"the write is not the one that was decided: {difference}")
         await self.take_back(await self._verify())
 
-    def _tool_failed(self, reason: str) -> None:
+    async def _tool_failed(self, reason: str) -> None:
         self.session.journal.fire("tool_guard", reason)
-        self.session.count(Cause.TOOL_FAULT, reason)
+        await self.session.count(Cause.TOOL_FAULT, reason)
 
     async def _apply(self) -> Write:
         intent, session = self.cleared.intent, self.session
         try:
-            return await self._answered(session.tools.executor.apply(intent, self.approval))
+            return await self._asked("apply", lambda: session.tools.executor.apply(intent, self.approval))
         except BackstopError as error:
             failed, cause = failure(error), error
         if failed.applied == "unknown":
             return await self._find_out(failed.reason)
         session.journal.not_made()
-        session.tools.history.remove(intent.action_id, session.tools.clock.now())
+        await session.wrote_nothing(intent.action_id)
         if isinstance(cause, ClusterConflict) and cause.reason == "StatusChanged":
             raise StatusMoved
         session.journal.fire(failed.defense, failed.reason)
         if isinstance(cause, ClusterConflict):
             raise WorldMoved(self.cleared.target)
-        session.count(Cause.TOOL_FAULT, failed.reason)
+        await session.count(Cause.TOOL_FAULT, failed.reason)
         raise session.escalation(failed.reason)
 
-    async def _answered(self, call: Awaitable[Write]) -> Write:
+    async def _asked(self, what: str, call: Callable[[], Awaitable[Write]]) -> Write:
+        """The executor's answer. No answer in time is no knowledge."""
         seconds = self.session.tools.settings.apply_deadline_seconds
-        try:
-            async with asyncio.timeout(seconds):
-                return await call
-        except TimeoutError as error:
-            raise ReplyLost(f"the executor did not answer within {seconds:g} s") from error
+
+        async def ask() -> Write:
+            try:
+                async with asyncio.timeout(seconds):
+                    return await call()
+            except TimeoutError as error:
+                raise ReplyLost(f"the executor did not answer within {seconds:g} s") from error
+
+        return await self.session.tools.steps.take(what, ask, _WRITE)
 
     async def _find_out(self, reason: str) -> Write:
         """The target itself bears the id of the last write that was made to it."""
@@ -83,14 +92,14 @@ class Remedy:
         try:
             state = await session.observe(self.cleared.target)
         except ClusterError as error:
-            raise session.tool_fault(f"{reason}; and it could not be looked up ({error.what})") from error
+            raise await session.tool_fault(f"{reason}; and it could not be looked up ({error.what})") from error
         made = state is not None and carried_out(intent, state)
         if made is None:
-            raise session.tool_fault(f"{reason}; the target does not bear it so far, but it may still be on its way")
+            raise await session.tool_fault(f"{reason}; the target does not bear it so far, but it may still be on its way")
         if state is None or not made:
             session.journal.not_made()
-            session.tools.history.remove(intent.action_id, session.tools.clock.now())
-            raise session.tool_fault(f"{reason}; the target, read again, shows that it was not made")
+            await session.wrote_nothing(intent.action_id)
+            raise await session.tool_fault(f"{reason}; the target, read again, shows that it was not made")
         return recovered_write(intent, state)
 
     async def _verify(self) -> str:
@@ -106,7 +115,7 @@ class Remedy:
             if judgement.state == "recovered":
                 await self._claim(judgement)
             if judgement.state == "worse" or session.tools.clock.monotonic() >= deadline:
-                return self._not_recovered(judgement)
+                return await self._not_recovered(judgement)
             await session.tools.clock.sleep(settings.verify_interval_seconds)
 
     async def _claim(self, judgement: Judgement) -> None:
@@ -121,17 +130,17 @@ class Remedy:
         if standing is None or not standing.passed:
             session.journal.story.overtaken = True
             raise session.escalation(f"all is well, but not by {done}: somebody has changed {self.cleared.target.key} since")
-        session.tools.breaker.succeeded(session.alert.target, session.alert.id)
+        await session.succeeded()
         seconds = self.cleared.expected.window_seconds
         raise Stop(OutcomeKind.RESOLVED, f"{done}: recovery was measured for {seconds:g} s")
 
-    def _not_recovered(self, judgement: Judgement) -> str:
+    async def _not_recovered(self, judgement: Judgement) -> str:
         done, verdict = action_key(self.cleared.intent.action), judgement.verdict
         self.session.journal.verdict(0, done, verdict)
         why = next((check.reason for check in verdict.checks if not check.passed), "nothing could be told")
         worse = "made things worse" if judgement.state == "worse" else "brought no recovery"
         cause = Cause.WORSENED if judgement.state == "worse" else Cause.FAILED_VERIFICATION
-        self.session.count(cause, f"{done} {worse}: {why}", self.cleared.target)
+        await self.session.count(cause, f"{done} {worse}: {why}", self.cleared.target)
         return f"{done} {worse}: {why}"
 
     async def take_back(self, reason: str) -> NoReturn:
@@ -140,7 +149,7 @@ class Remedy:
         self.undo_tried = True
         with suppress(RecordError):
             session.journal.fire("undo", reason)
-        session.count(Cause.REVERSAL, reason, self.cleared.target)
+        await session.count(Cause.REVERSAL, reason, self.cleared.target)
         try:
             write = await self._undo()
         except BackstopError as error:
@@ -167,7 +176,7 @@ class Remedy:
         deadline = tools.clock.monotonic() + tools.settings.apply_deadline_seconds
         while True:
             try:
-                write = await self._answered(tools.executor.undo(self.cleared.intent.action_id))
+                write = await self._asked("undo", lambda: tools.executor.undo(self.cleared.intent.action_id))
             except BackstopError as error:
                 failed = failure(error)
                 story.undo_unknown |= failed.applied == "unknown"

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, field
+from typing import Final, Literal
+
+from pydantic import TypeAdapter
 
 from backstop.breaker import Breaker, BreakerState, Cause
 from backstop.clock import Clock
@@ -14,14 +16,20 @@ from backstop.events import DefenseFired, EventLog, Measured
 from backstop.pipeline.calls import CallFeed
 from backstop.pipeline.history import History
 from backstop.pipeline.journal import Journal
+from backstop.pipeline.steps import PlainSteps, Steps
 from backstop.pipeline.verify import Expectation, all_well, error_rate, rolled_out
-from backstop.policy import Mode, Policy
+from backstop.policy import Mode, PastWrite, Policy
 from backstop.ports import ApproverPort, ClusterPort, ExecutorPort, ModelPort
 from backstop.records import Alert, Health, Intent, OutcomeKind, TargetState, WorkloadRef
 from backstop.redaction import Redactor
 from backstop.settings import Settings
 
 Phase = Literal["before", "after_write", "after_undo"]
+
+STATE: Final = TypeAdapter(BreakerState)
+_DONE: Final = TypeAdapter(None)
+_HEALTH: Final = TypeAdapter(Health)
+_TARGET: Final[TypeAdapter[TargetState | None]] = TypeAdapter(TargetState | None)
 
 
 @dataclass(frozen=True)
@@ -41,6 +49,7 @@ class Tools:
     mode: Mode  # how far this run goes at most, whatever the policy allows
     approver: ApproverPort | None  # who is asked where a person has to approve; None: nobody can be
     redactor: Callable[[], Redactor] = lambda: Redactor(secrets.token_bytes(32))  # a new one, with a key of its own, per incident
+    steps: Steps = field(default_factory=PlainSteps)
 
 
 @dataclass(frozen=True)
@@ -92,24 +101,52 @@ class Session:
     def escalation(self, reason: str) -> Stop:
         return Stop(OutcomeKind.ESCALATED, reason)
 
-    def tool_fault(self, reason: str) -> Stop:
+    async def tool_fault(self, reason: str) -> Stop:
         """A tool failed: that spends the budget, and a person is called."""
         self.journal.fire("tool_guard", reason)
-        self.count(Cause.TOOL_FAULT, reason)
+        await self.count(Cause.TOOL_FAULT, reason)
         return self.escalation(reason)
 
-    def count(self, cause: Cause, reason: str, target: WorkloadRef | None = None) -> BreakerState:
+    async def count(self, cause: Cause, reason: str, target: WorkloadRef | None = None) -> BreakerState:
         """Spends the anomaly budget: of what was written to, where it is the write that went wrong, else of the alert's target. Its
         file outlives the incident, so that its words are redacted like an event's."""
         try:
             told = self.journal.redacted(DefenseFired(defense="breaker", reason=reason)).reason
         except RecordError as error:
             told = f"withheld ({error.what})"
-        return self.tools.breaker.spend(target or self.alert.target, cause, incident=self.alert.id, reason=told)
 
-    def count_or_stop(self, cause: Cause, reason: str) -> None:
+        async def spend() -> BreakerState:
+            return self.tools.breaker.spend(target or self.alert.target, cause, incident=self.alert.id, reason=told)
+
+        return await self.tools.steps.take("spend", spend, STATE)
+
+    async def succeeded(self) -> None:
+        """A write was made and recovery measured."""
+
+        async def close() -> BreakerState:
+            return self.tools.breaker.succeeded(self.alert.target, self.alert.id)
+
+        await self.tools.steps.take("succeeded", close, STATE)
+
+    async def plans_write(self, write: PastWrite) -> None:
+        """Puts the write into the history, before it is asked for. Raises RecordError."""
+
+        async def add() -> None:
+            self.tools.history.add(write)
+
+        await self.tools.steps.take("count_write", add, _DONE)
+
+    async def wrote_nothing(self, action_id: str) -> None:
+        """Takes a write out of the history that is known not to have been made. Raises RecordError."""
+
+        async def remove() -> None:
+            self.tools.history.remove(action_id, self.tools.clock.now())
+
+        await self.tools.steps.take("discount_write", remove, _DONE)
+
+    async def count_or_stop(self, cause: Cause, reason: str) -> None:
         """Spends the anomaly budget, and raises Stop if that was one too many."""
-        state = self.count(cause, reason)
+        state = await self.count(cause, reason)
         if state.open:
             self.journal.fire("breaker", state.reason)
             raise self.escalation(f"{state.reason}. The last: {reason}")
@@ -126,19 +163,27 @@ class Session:
 
     async def observe(self, target: WorkloadRef) -> TargetState | None:
         """The target as it is now. None if there is no such workload."""
-        try:
-            return await self.tools.cluster.observe(target)
-        except ClusterRefused as error:
-            if error.status == 404:
-                return None
-            raise
+
+        async def observe() -> TargetState | None:
+            try:
+                return await self.tools.cluster.observe(target)
+            except ClusterRefused as error:
+                if error.status == 404:
+                    return None
+                raise
+
+        return await self.tools.steps.take("observe", observe, _TARGET)
 
     async def measure(self, services: tuple[str, ...]) -> Health:
         """One measurement. What fails is unknown, which is never healthy."""
-        try:
-            return await self.tools.cluster.measure(self.alert.target.namespace, services, self.tools.settings.verify_probes)
-        except ClusterError as error:
-            return Health(at=self.tools.clock.now(), workloads=(), services=(), unknown=(error.what,))
+
+        async def measure() -> Health:
+            try:
+                return await self.tools.cluster.measure(self.alert.target.namespace, services, self.tools.settings.verify_probes)
+            except ClusterError as error:
+                return Health(at=self.tools.clock.now(), workloads=(), services=(), unknown=(error.what,))
+
+        return await self.tools.steps.take("measure", measure, _HEALTH)
 
     def measured(self, phase: Phase, health: Health, expected: Expectation) -> None:
         """Puts one measurement on record."""
