@@ -7,7 +7,7 @@ neither a symptom nor health: `symptom` raises, and the rule that asked fails.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -30,6 +30,10 @@ class Grounds:
     """One look at the cluster as a graph of objects: owners and dependencies."""
 
     evidence: Evidence
+
+    @cached_property
+    def _all(self) -> _Facts:
+        return _Facts(self.evidence.facts)
 
     @cached_property
     def _owners(self) -> dict[Name, Name]:
@@ -63,7 +67,7 @@ class Grounds:
     @cached_property
     def _nowhere(self) -> frozenset[Name]:
         """Services without any endpoint, and without a workload behind them that the evidence knows."""
-        services = [fact for fact in self.evidence.facts if fact.kind is FactKind.SERVICE]
+        services = self._all.by_kind.get(FactKind.SERVICE, ())
         return frozenset(_name(f.about) for f in services if f.data.get("endpoints") == 0 and not self._calls.get(_name(f.about)))
 
     def leads_nowhere(self, service: ObjectRef) -> bool:
@@ -96,14 +100,14 @@ class Grounds:
         known = {*self._calls, *self._nowhere}
         return {s for s in known if s[0] == "Service" and (workload in self._calls.get(s, ()) or self._meant(s, workload))}
 
-    def _own(self, workload: WorkloadRef) -> _Own:
+    def _own(self, workload: WorkloadRef) -> _Facts:
         name = _name(workload)
         if name not in self._owned:
-            self._owned[name] = _Own(self._at({name, *self._fronts(name)}))
+            self._owned[name] = _Facts(self._at({name, *self._fronts(name)}))
         return self._owned[name]
 
     @cached_property
-    def _owned(self) -> dict[Name, _Own]:
+    def _owned(self) -> dict[Name, _Facts]:
         return {}
 
     def facts_of(self, workload: WorkloadRef, *kinds: FactKind) -> tuple[Fact, ...]:
@@ -188,8 +192,8 @@ class Grounds:
 
     def probed_services(self) -> tuple[str, ...]:
         """Every Service that was probed."""
-        probes = {fact.about.name for fact in self.evidence.facts if fact.kind is FactKind.PROBE and fact.about.kind == "Service"}
-        return tuple(sorted(probes))
+        probes = self._all.by_kind.get(FactKind.PROBE, ())
+        return tuple(sorted({fact.about.name for fact in probes if fact.about.kind == "Service"}))
 
     def reaches(self, source: Name, target: Name) -> bool:
         """Whether `source` is `target` or depends on it, directly or not."""
@@ -224,8 +228,8 @@ class Grounds:
 
 
 @dataclass(frozen=True)
-class _Own:
-    """The facts of one workload, in their order."""
+class _Facts:
+    """Facts, in their order."""
 
     facts: tuple[Fact, ...]
 
@@ -246,17 +250,34 @@ def symptom(fact: Fact) -> bool:
 
     An Event is no symptom by itself: it may be about something that is long over.
     """
-    data: dict[str, Any] = fact.data
-    match fact.kind:
-        case FactKind.WORKLOAD:
-            return _flag(data["unhealthy"]) or whole(data["available"]) < whole(data["desired"]) or whole(data["desired"]) == 0
-        case FactKind.POD:
-            return not _flag(data["ready"]) or bool(data["waiting_reason"]) or bool(data["terminated_reason"])
-        case FactKind.PROBE:
-            return not _flag(data["ok"])
-        case FactKind.LOG | FactKind.LOG_PREVIOUS:
-            return whole(data["errors"]) > 0
-    return False
+    shown = _SYMPTOMS.get(fact.kind)
+    return shown is not None and shown(fact.data)
+
+
+def _short(data: dict[str, Any]) -> bool:
+    return _flag(data["unhealthy"]) or whole(data["available"]) < whole(data["desired"]) or whole(data["desired"]) == 0
+
+
+def _unsteady(data: dict[str, Any]) -> bool:
+    return not _flag(data["ready"]) or bool(data["waiting_reason"]) or bool(data["terminated_reason"])
+
+
+def _failing(data: dict[str, Any]) -> bool:
+    return not _flag(data["ok"])
+
+
+def _erring(data: dict[str, Any]) -> bool:
+    return whole(data["errors"]) > 0
+
+
+_SYMPTOMS: Final[dict[FactKind, Callable[[dict[str, Any]], bool]]] = {
+    FactKind.WORKLOAD: _short,
+    FactKind.POD: _unsteady,
+    FactKind.PROBE: _failing,
+    FactKind.LOG: _erring,
+    FactKind.LOG_PREVIOUS: _erring,
+}
+"""What shows something wrong, by kind."""
 
 
 def _instant(value: Any) -> datetime:

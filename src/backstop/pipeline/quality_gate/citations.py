@@ -16,7 +16,6 @@ _NAMED: Final = re.compile(r"\b(deployment|service|pod|replicaset)/([a-z0-9](?:[
 _WORD: Final = re.compile(r"(?<![\w./:@-])[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?(?![\w/:@-]|\.\w)")
 """A word that could be the name of an object, and is no part of a path, an image or an address."""
 
-
 _NO_FLOAT: Final = frozenset({str, int, bool, NoneType})
 """The types of most of what data holds: nothing to look into."""
 
@@ -41,10 +40,10 @@ def data_whole(subject: Subject) -> Opinion:
 
 
 def _finite(value: Any) -> bool:
-    if isinstance(value, dict | list):
-        inside = value.values() if isinstance(value, dict) else value
-        return all(_finite(item) for item in inside if type(item) not in _NO_FLOAT)
-    return not isinstance(value, float) or math.isfinite(value)
+    if isinstance(value, float):
+        return math.isfinite(value)
+    inside = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return all(_finite(item) for item in inside if type(item) not in _NO_FLOAT)
 
 
 def quotes(subject: Subject) -> Opinion:

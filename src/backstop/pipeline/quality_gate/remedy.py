@@ -80,9 +80,7 @@ def _no_fit(subject: Subject, action: Scale) -> str:
 
 def _rollback_fits(subject: Subject, action: Rollback) -> Opinion:
     change = subject.diagnosis.change
-    known = [
-        fact for fact in subject.evidence.facts if fact.kind is FactKind.REVISION and subject.grounds.own(fact.about, action.target)
-    ]
+    known = subject.grounds.revisions_of(action.target)
     aim = [fact.id for fact in known if fact.data["number"] == action.to_revision and fact.data["current"] is False]
     if change is None or not aim:
         return fails(f"the evidence holds no earlier revision {action.to_revision} of {action.target.key}")
