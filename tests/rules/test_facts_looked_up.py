@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from backstop.grounds import Grounds
 from backstop.records import Evidence, FactKind, WorkloadRef
-from backstop.rules.reading import Scene
+from backstop.rules.reading import Pod, Scene, Seen
+from backstop.rules.troubles import SIGNS, steady
 
 from .scenes import CHECKOUT, STOREFRONT
 from .test_any_evidence import mutated
@@ -46,3 +47,21 @@ def test_an_event_is_told_of_what_it_is_about_by_its_reason(evidence: Evidence) 
             told = workload.told[(about.kind, about.namespace, about.name), note.data.reason]
             assert told == [n.fact for n in workload.notes if n.fact.about.same(about) and n.data.reason == note.data.reason]
         assert sum(map(len, workload.told.values())) == len(workload.notes)
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.sampled_from(["Running", "Pending", "Failed", ""]),
+    st.booleans(),
+    st.sampled_from([None, "", "ImagePullBackOff", "CrashLoopBackOff", "x"]),
+    st.sampled_from([None, "", "OOMKilled", "Error"]),
+    mutated(),
+)
+def test_a_pod_that_is_steady_shows_no_sign(
+    phase: str, ready: bool, waiting: str | None, terminated: str | None, evidence: Evidence
+) -> None:
+    data = Pod(phase=phase, ready=ready, waiting_reason=waiting, terminated_reason=terminated, terminating=False)
+    for workload in Scene(evidence).workloads:
+        for known in workload.pods:
+            pod = Seen(known.fact, data)
+            assert not (steady(pod) and any(shown(pod, workload) for _, shown in SIGNS))

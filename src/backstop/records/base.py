@@ -12,6 +12,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]")
 _ANSI: Final = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
+_CANONICAL: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
 
 def clean(raw: str) -> str:
     """`raw` without ANSI colours, with control characters and lone surrogates replaced, so that it can be kept, sent, hashed and
@@ -41,8 +43,7 @@ class Record(BaseModel):
 
 def canonical_digest(value: Any) -> str:
     """SHA-256 of a JSON value with sorted keys and no spaces, as hex."""
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-    return hashlib.sha256(text.encode()).hexdigest()
+    return hashlib.sha256(_CANONICAL.encode(value).encode()).hexdigest()
 
 
 class ObjectRef(Record):
@@ -60,7 +61,7 @@ class ObjectRef(Record):
 
     def same(self, other: ObjectRef | WorkloadRef) -> bool:
         """Whether both name the same object, whatever is known of uids."""
-        return (self.kind, self.namespace, self.name) == (other.kind, other.namespace, other.name)
+        return self.name == other.name and self.kind == other.kind and self.namespace == other.namespace
 
 
 class WorkloadRef(Record):
@@ -76,7 +77,3 @@ class WorkloadRef(Record):
 
     def ref(self) -> ObjectRef:
         return ObjectRef(kind=self.kind, namespace=self.namespace, name=self.name)
-
-
-def as_ref(ref: ObjectRef | WorkloadRef) -> ObjectRef:
-    return ref.ref() if isinstance(ref, WorkloadRef) else ref

@@ -8,7 +8,7 @@ from typing import Literal
 
 from pydantic import JsonValue
 
-from backstop.records.base import DnsName, FactId, ObjectRef, Record, WorkloadRef, as_ref
+from backstop.records.base import DnsName, FactId, ObjectRef, Record, WorkloadRef
 
 
 class Alert(Record):
@@ -91,5 +91,4 @@ class Evidence(Record):
 
     def about(self, ref: ObjectRef | WorkloadRef, *kinds: FactKind) -> tuple[Fact, ...]:
         """Facts about one object, of these kinds (all kinds if none is named)."""
-        wanted = as_ref(ref)
-        return tuple(f for f in self.facts if (not kinds or f.kind in kinds) and f.about.same(wanted))
+        return tuple([f for f in self.facts if (not kinds or f.kind in kinds) and f.about.same(ref)])

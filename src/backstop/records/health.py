@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from backstop.records.base import ObjectRef, Record, WorkloadRef, as_ref
+from backstop.records.base import ObjectRef, Record, WorkloadRef
 
 
 class ServiceHealth(Record):
@@ -40,7 +40,7 @@ class Health(Record):
     unknown: tuple[str, ...]
 
     def workload(self, ref: ObjectRef | WorkloadRef) -> WorkloadHealth | None:
-        return next((w for w in self.workloads if w.ref.same(as_ref(ref))), None)
+        return next((w for w in self.workloads if w.ref.same(ref)), None)
 
     def service(self, name: str) -> ServiceHealth | None:
         return next((s for s in self.services if s.service == name), None)

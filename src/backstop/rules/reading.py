@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from enum import Enum
 from functools import cached_property
-from typing import Annotated, Final, Generic, TypeVar
+from typing import Annotated, Final, Generic, NamedTuple, TypeVar
 
 from pydantic import AwareDatetime, ConfigDict, Field, Strict, ValidationError, model_validator
 
@@ -105,8 +105,7 @@ class Note(_Data):
 D = TypeVar("D", bound=_Data)
 
 
-@dataclass(frozen=True)
-class Seen(Generic[D]):
+class Seen(NamedTuple, Generic[D]):
     """A fact and its data."""
 
     fact: Fact

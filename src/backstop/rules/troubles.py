@@ -125,7 +125,9 @@ def troubles_of(workload: Workload) -> Troubles:
 def _of_pods(workload: Workload) -> list[tuple[Trouble, Fact]]:
     found: list[tuple[Trouble, Fact]] = []
     for pod in workload.pods:
-        trouble = next((sign for sign, shown in _SIGNS if shown(pod, workload)), None)
+        if steady(pod):
+            continue
+        trouble = next((sign for sign, shown in SIGNS if shown(pod, workload)), None)
         if trouble is not None and pod.fact.id in workload.former:
             trouble = Trouble.UNSTEADY  # what an earlier revision's pods suffer from is not what runs now
         if trouble is not None:
@@ -135,6 +137,12 @@ def _of_pods(workload: Workload) -> list[tuple[Trouble, Fact]]:
         if trouble is Trouble.BAD_PROBE:
             found += [(trouble, fact) for fact in _told(pod, workload, "Unhealthy")]
     return found
+
+
+def steady(pod: Seen[Pod]) -> bool:
+    """Whether a pod cannot show any sign of trouble. Most pods are so, and need not be asked for each sign."""
+    data = pod.data
+    return data.ready and data.phase != "Pending" and not (data.waiting_reason or data.terminated_reason)
 
 
 def _unplaced(pod: Seen[Pod]) -> bool:
@@ -160,7 +168,7 @@ def _wrong_path(pod: Seen[Pod], workload: Workload) -> bool:
     return bool(told) and all(_WRONG_PATH.search(line) for fact in told for line in fact.lines())
 
 
-_SIGNS: Final[tuple[tuple[Trouble, Callable[[Seen[Pod], Workload], bool]], ...]] = (
+SIGNS: Final[tuple[tuple[Trouble, Callable[[Seen[Pod], Workload], bool]], ...]] = (
     (Trouble.OUT_OF_MEMORY, lambda pod, _: pod.data.terminated_reason == "OOMKilled"),
     (Trouble.NO_IMAGE, lambda pod, _: pod.data.waiting_reason in _PULL),
     (Trouble.NO_CONFIG, lambda pod, _: pod.data.waiting_reason in _CREATE),
