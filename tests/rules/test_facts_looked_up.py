@@ -55,13 +55,14 @@ def test_an_event_is_told_of_what_it_is_about_by_its_reason(evidence: Evidence) 
     st.booleans(),
     st.sampled_from([None, "", "ImagePullBackOff", "CrashLoopBackOff", "x"]),
     st.sampled_from([None, "", "OOMKilled", "Error"]),
+    st.sampled_from(["", "PodScheduled=False Unschedulable: 0/3 nodes are available"]),
     mutated(),
 )
 def test_a_pod_that_is_steady_shows_no_sign(
-    phase: str, ready: bool, waiting: str | None, terminated: str | None, evidence: Evidence
+    phase: str, ready: bool, waiting: str | None, terminated: str | None, text: str, evidence: Evidence
 ) -> None:
     data = Pod(phase=phase, ready=ready, waiting_reason=waiting, terminated_reason=terminated, terminating=False)
     for workload in Scene(evidence).workloads:
         for known in workload.pods:
-            pod = Seen(known.fact, data)
+            pod = Seen(known.fact.model_copy(update={"text": text}), data)
             assert not (steady(pod) and any(shown(pod, workload) for _, shown in SIGNS))
