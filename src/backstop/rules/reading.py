@@ -211,7 +211,7 @@ class Scene:
     @cached_property
     def unreadable(self) -> str:
         """Why nothing can be concluded from this evidence at all; empty if something can."""
-        alert, ids = self.evidence.alert, [fact.id for fact in self.facts]
+        alert, ids = self.evidence.alert, [fact.id for fact in self.evidence.facts]
         if len(set(ids)) < len(ids):
             return "The evidence gives one id to several facts."
         if alert.started_at.utcoffset() is None or self.evidence.taken_at.utcoffset() is None:
