@@ -212,10 +212,11 @@ class Grounds:
         """The workload's own facts that show something wrong with it."""
         return self._own(workload).symptoms
 
-    def reached_from(self, workload: WorkloadRef) -> tuple[Fact, ...]:
-        """Facts about the workload and about everything that it depends on."""
+    def reached_from(self, workload: WorkloadRef, *kinds: FactKind) -> tuple[Fact, ...]:
+        """The facts about the workload and about everything that it depends on: all kinds if none is named."""
         start = _name(workload)
-        return self._at({start, *self._fronts(start), *self._below(start)})
+        reached = self._at({start, *self._fronts(start), *self._below(start)})
+        return tuple([fact for fact in reached if fact.kind in kinds]) if kinds else reached
 
     def _below(self, source: Name) -> set[Name]:
         """Everything that `source` depends on, directly or not, and itself."""

@@ -29,6 +29,9 @@ def test_the_facts_of_a_workload_are_those_that_are_its_own(
     own = [fact for fact in evidence.facts if grounds.own(fact.about, workload)]
     assert list(grounds.facts_of(workload)) == own
     assert list(grounds.facts_of(workload, *kinds)) == [fact for fact in own if not kinds or fact.kind in kinds]
+    reached = grounds.reached_from(workload)
+    assert all(fact in reached for fact in own)
+    assert list(grounds.reached_from(workload, *kinds)) == [fact for fact in reached if not kinds or fact.kind in kinds]
     assert list(grounds.about(workload, *kinds)) == [
         fact for fact in own if (not kinds or fact.kind in kinds) and fact.about.same(workload)
     ]

@@ -48,8 +48,8 @@ def _own_fault(grounds: Grounds, suspect: WorkloadRef) -> list[str]:
 
 def _callee_fails(grounds: Grounds, suspect: WorkloadRef) -> bool:
     """Whether something that it calls has no replica, or fails when it is asked itself."""
-    telling = (FactKind.WORKLOAD, FactKind.PROBE)
-    called = [fact for fact in grounds.reached_from(suspect) if fact.kind in telling and not grounds.own(fact.about, suspect)]
+    reached = grounds.reached_from(suspect, FactKind.WORKLOAD, FactKind.PROBE)
+    called = [fact for fact in reached if not grounds.own(fact.about, suspect)]
     gone = any(whole(fact.data["available"]) == 0 for fact in called if fact.kind is FactKind.WORKLOAD)
     return gone or any(symptom(fact) for fact in called if fact.kind is FactKind.PROBE)
 
@@ -128,7 +128,7 @@ def _unchanged(grounds: Grounds, suspect: WorkloadRef) -> list[str]:
         return []
     if astray(grounds, suspect) or _callee_fails(grounds, suspect):
         return []
-    down = [f for f in grounds.reached_from(suspect) if f.kind is FactKind.WORKLOAD and symptom(f)]
+    down = [f for f in grounds.reached_from(suspect, FactKind.WORKLOAD) if symptom(f)]
     return [] if any(not grounds.own(f.about, suspect) for f in down) else _unwell(grounds, suspect)
 
 

@@ -48,10 +48,14 @@ def amounts(subject: Subject) -> Opinion:
 
 def _unshown(text: str, figures: Figures) -> Iterator[str]:
     """What a text says in numbers and the facts do not, by kind. What was looked up as one kind is not looked up as another."""
-    yield from (sign for sign in text if unicodedata.category(sign) in {"Nl", "No"} and sign not in figures.text)  # `½`, `Ⅸ`, `³`
+    if not text.isascii():
+        yield from (
+            sign for sign in text if unicodedata.category(sign) in {"Nl", "No"} and sign not in figures.text
+        )  # `½`, `Ⅸ`, `³`
     for pattern, shown in _KINDS:
-        yield from (match.group(0) for match in pattern.finditer(text) if not shown(figures, match))
-        text = pattern.sub(" ", text)
+        if found := list(pattern.finditer(text)):
+            yield from (match.group(0) for match in found if not shown(figures, match))
+            text = pattern.sub(" ", text)
 
 
 def _time(figures: Figures, match: re.Match[str]) -> bool:

@@ -106,8 +106,8 @@ def _changed_since(subject: Subject) -> list[Fact]:
     blamed = subject.grounds.in_force_since(suspect)
     if blamed is None:
         raise ValueError(f"since when {suspect.key} runs what it runs is not on record")
-    reached = subject.grounds.reached_from(subject.evidence.alert.target)
-    others = [f for f in reached if f.kind is FactKind.REVISION and f.data["current"] is True and not f.about.same(suspect)]
+    reached = subject.grounds.reached_from(subject.evidence.alert.target, FactKind.REVISION)
+    others = [f for f in reached if f.data["current"] is True and not f.about.same(suspect)]
     replacing = [f for f in others if whole(f.data["number"]) > 1]  # a first revision is no change
     return [f for f in replacing if blamed < _since(subject, f) <= onset + SKEW]
 
