@@ -1,7 +1,8 @@
 """The run's only language: typed events, hash-chained, one JSON line each.
 
-Journal, terminal, drill JSON, console, tests and receipts are folds over the same events. Each line carries the SHA-256 of the
-line before it, so a changed, dropped or reordered line is seen by `read_events`; that a tail was cut is what receipts (step 4) add.
+Journal, terminal, drill JSON, console, tests and receipts are folds over the same events. Each incident is a chain of its own,
+also where one file holds several: a line carries its number and the hash of the incident's line before it, so a changed, dropped or
+reordered line is seen by `read_events`. That a tail was cut is what receipts add.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
@@ -159,7 +160,8 @@ Body = Annotated[AnyBody, Field(discriminator="type")]
 
 
 class Event(Record):
-    """One line of the record. `hash` covers every other field, `prev` is the hash of the line before."""
+    """One line of the record. `seq` counts within the incident, from 1; `prev` is the hash of the incident's line before, GENESIS
+    in the first; `hash` covers every other field."""
 
     seq: int
     at: datetime
@@ -169,9 +171,57 @@ class Event(Record):
     hash: str
 
     def expected_hash(self) -> str:
-        content = self.model_dump(mode="json", exclude={"hash"})
-        text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-        return hashlib.sha256(text.encode()).hexdigest()
+        return content_hash(self.model_dump(mode="json"))
+
+    def line(self) -> str:
+        """The event as it is kept, exported and signed: canonical JSON, without the newline."""
+        return canonical(self.model_dump(mode="json"))
+
+
+def canonical(value: object) -> str:
+    """JSON with sorted keys and no spaces, floats as Python's shortest `repr`. Raises ValueError for NaN, infinities and what is no
+    JSON."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def content_hash(content: Mapping[str, object]) -> str:
+    """SHA-256, as hex, over the canonical JSON of an event without its `hash`."""
+    text = canonical({name: value for name, value in content.items() if name != "hash"})
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def parse_line(line: str) -> Event:
+    """Exactly the event that `Event.line` wrote. Raises ValueError with the reason."""
+    try:
+        content = json.loads(line)
+        if canonical(content) != line:
+            raise ValueError("is not canonical")
+        event = Event.model_validate_json(line)
+    except ValidationError as error:
+        raise ValueError("is not an event") from error
+    except (json.JSONDecodeError, RecursionError) as error:
+        raise ValueError("is not JSON") from error
+    if event.hash != content_hash(content):
+        raise ValueError("was altered")
+    return event
+
+
+class Chain:
+    """Where each incident of a record stands: the hash and the number of its last event."""
+
+    def __init__(self) -> None:
+        self._heads: dict[str, tuple[str, int]] = {}
+
+    def head(self, incident: str) -> tuple[str, int]:
+        """GENESIS and 0 before its first event."""
+        return self._heads.get(incident, (GENESIS, 0))
+
+    def follow(self, event: Event) -> None:
+        """Raises ValueError if it is not its incident's next one."""
+        prev, seq = self.head(event.incident)
+        if (event.prev, event.seq) != (prev, seq + 1):
+            raise ValueError("does not follow from the line before it")
+        self._heads[event.incident] = (event.hash, event.seq)
 
 
 class EventLog:
@@ -183,14 +233,13 @@ class EventLog:
     def __init__(self, path: Path, clock: Clock) -> None:
         self._path = path
         self._clock = clock
-        self._prev = GENESIS
-        self._seq = 0
+        self._chain = Chain()
         self._listeners: list[Callable[[Event], None]] = []
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             if path.exists():
                 for event in read_events(path):
-                    self._prev, self._seq = event.hash, event.seq
+                    self._chain.follow(event)
             self._file = path.open("a", encoding="utf-8")
         except OSError as error:
             raise RecordError(
@@ -210,33 +259,33 @@ class EventLog:
         self._listeners.append(listener)
 
     def append(self, incident: str, body: AnyBody) -> Event:
-        draft = Event(seq=self._seq + 1, at=self._clock.now(), incident=incident, body=body, prev=self._prev, hash="")
+        prev, seq = self._chain.head(incident)
+        draft = Event(seq=seq + 1, at=self._clock.now(), incident=incident, body=body, prev=prev, hash="")
         event = draft.model_copy(update={"hash": draft.expected_hash()})
         try:
-            self._file.write(event.model_dump_json() + "\n")
+            self._file.write(event.line() + "\n")
             self._file.flush()
             os.fsync(self._file.fileno())
         except (OSError, ValueError) as error:
             raise RecordError(f"cannot write the record {self._path}: {error}") from error
-        self._prev, self._seq = event.hash, event.seq
+        self._chain.follow(event)
         for listener in self._listeners:
             listener(event)
         return event
 
 
 def read_events(path: Path) -> Iterator[Event]:
-    """The events of a record, checked link by link. Raises `RecordError` at the first that does not hold."""
-    prev, seq = GENESIS, 0
+    """The events of a record, in the order of the file, each incident checked link by link. Raises `RecordError` at the first that
+    does not hold."""
+    chain = Chain()
     try:
         text = path.read_text(encoding="utf-8").removesuffix("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise RecordError(f"cannot read the record {path}: {error}") from error
     for number, line in enumerate(text.split("\n") if text else [], 1):  # nothing else ends a line: a model may write U+2028
         try:
-            event = Event.model_validate_json(line)
-        except ValidationError as error:
-            raise RecordError(f"line {number} of {path} is not an event") from error
-        if event.prev != prev or event.seq != seq + 1 or event.hash != event.expected_hash():
-            raise RecordError(f"line {number} of {path} does not follow from the line before it")
-        prev, seq = event.hash, event.seq
+            event = parse_line(line)
+            chain.follow(event)
+        except ValueError as error:
+            raise RecordError(f"line {number} of {path} {error}") from error
         yield event

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -29,8 +31,47 @@ def test_a_record_is_continued_where_it_ended(tmp_path: Path) -> None:
     path = tmp_path / "events.jsonl"
     record(path)
     with EventLog(path, ManualClock()) as log:
-        log.append("i-2", DefenseFired(defense="breaker", reason="spent"))
+        log.append("i-1", DefenseFired(defense="breaker", reason="spent"))
     assert [e.seq for e in read_events(path)][-1] == 7
+
+
+@given(order=st.lists(st.sampled_from(["i-1", "i-2", "i-3"]), max_size=20))
+@settings(max_examples=25, deadline=None)
+def test_each_incident_of_a_file_is_a_chain_of_its_own(order: list[str]) -> None:
+    with tempfile.TemporaryDirectory() as directory:
+        together, alone = Path(directory) / "together.jsonl", Path(directory) / "alone.jsonl"
+        with EventLog(together, ManualClock()) as log:
+            for incident in order:
+                log.append(incident, Rerouted(attempt=1, reason="again"))
+        alone.write_text("".join(f"{event.line()}\n" for event in read_events(together) if event.incident == "i-1"))
+        assert [event.seq for event in read_events(alone)] == list(range(1, order.count("i-1") + 1))
+
+
+def test_events_cannot_be_moved_to_another_incident(tmp_path: Path) -> None:
+    path = tmp_path / "events.jsonl"
+    lines = record(path)
+    path.write_text(lines[0].replace("i-1", "i-2") + "\n")
+    with pytest.raises(RecordError, match=r"line 1 of .* was altered"):
+        list(read_events(path))
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda line: line.replace('"seq":1', '"seq":1,"seq":1'),
+        lambda line: line.replace('"seq":1', '"seq": 1'),
+        lambda line: line.replace('"attempt":0', '"attempt":NaN'),
+        lambda line: line.replace('"attempt":0', f'"attempt":{"9" * 5000}'),
+        lambda line: line.replace("reason 0", "reaso\\u006e 0"),
+        lambda line: '{"a":' * 100_000,
+    ],
+)
+def test_there_is_one_way_to_write_an_event(tmp_path: Path, spoil: Callable[[str], str]) -> None:
+    path = tmp_path / "events.jsonl"
+    lines = record(path)
+    path.write_text("\n".join([spoil(lines[0]), *lines[1:]]) + "\n")
+    with pytest.raises(RecordError, match="line 1 of"):
+        list(read_events(path))
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
