@@ -7,9 +7,10 @@ neither a symptom nor health: `symptom` raises, and the rule that asked fails.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from difflib import SequenceMatcher
 from functools import cached_property
 from typing import Any, Final
 
@@ -19,6 +20,12 @@ Name = tuple[str, str, str]
 
 _ROLLOUT: Final = timedelta(minutes=2)
 """How long the first pod of a new ReplicaSet may take to be made."""
+
+_ALIKE: Final = 0.85
+"""How alike two values are of which one is the other misspelled: a letter too few, too many or out of place in eight."""
+
+_SERVICES_UNSEEN: Final = frozenset({"service facts", "Service objects"})
+"""What an omission is called that leaves Services out: they did not fit, or could not be listed."""
 
 
 def _name(ref: ObjectRef | WorkloadRef) -> Name:
@@ -59,10 +66,48 @@ class Grounds:
         return root == wanted or (root[0] == "Service" and (wanted in self._calls.get(root, ()) or self._meant(root, wanted)))
 
     def _meant(self, service: Name, workload: Name) -> bool:
-        """Whether a Service that leads nowhere should lead to the workload: nobody but the alert, which names both, can tell."""
+        """Whether a Service that leads nowhere should lead to the workload. That can be told of the alert's target only."""
+        return workload == _name(self.evidence.alert.target) and service in self._intended
+
+    @cached_property
+    def _intended(self) -> frozenset[Name]:
+        """Services that lead nowhere and should lead to the alert's target: the one that the alert names; if it names none, the
+        target's namesake, and whichever misses the target's pods narrowly if no Service leads to it."""
         alert = self.evidence.alert
-        named = ("Service", alert.target.namespace, alert.service)
-        return service == named and workload == _name(alert.target) and service in self._nowhere
+        if alert.service is not None:
+            return self._nowhere & {("Service", alert.target.namespace, alert.service)}
+        here = [name for name in self._nowhere if name[1] == alert.target.namespace]
+        return frozenset(name for name in here if name[2] == alert.target.name or (not self._leading and self._misses(name)))
+
+    @cached_property
+    def _leading(self) -> bool:
+        """Whether some Service is known to lead to the alert's target."""
+        target = _name(self.evidence.alert.target)
+        return any(source[0] == "Service" and target in ends for source, ends in self._calls.items())
+
+    def _misses(self, service: Name) -> bool:
+        """Whether a Service misses the pods of the alert's target narrowly. One that has another workload's name is that one's."""
+        target = self.evidence.alert.target
+        if ("Deployment", target.namespace, service[2]) in self.served:
+            return False
+        wanted, selector = self._selector(_name(target)), self._selector(service)
+        return should_lead(service[2], selector, target.name, wanted)
+
+    def _selector(self, name: Name) -> Mapping[str, Any]:
+        """The labels by which a workload or a Service knows its pods, as far as the evidence says."""
+        facts = [self.evidence.facts[place] for place in self._places.get(name, ())]
+        found = [f.data.get("selector") for f in facts if f.kind in {FactKind.WORKLOAD, FactKind.SERVICE}]
+        return next((selector for selector in found if isinstance(selector, dict)), {})
+
+    def perhaps_served(self, workload: WorkloadRef) -> bool:
+        """Whether a Service may serve a workload though none is known to: its namesake leads elsewhere, or not all were seen."""
+        if self.services_of(workload):
+            return False
+        about = ("Service", workload.namespace, workload.name)
+        unseen = [
+            o for o in self.evidence.omissions if o.about.namespace in {"", workload.namespace} and o.what in _SERVICES_UNSEEN
+        ]
+        return bool(unseen) or about in self.served
 
     @cached_property
     def _nowhere(self) -> frozenset[Name]:
@@ -226,6 +271,19 @@ class Grounds:
             seen |= fresh
             todo += fresh
         return seen
+
+
+def should_lead(service: str, selector: Mapping[str, Any], workload: str, labels: Mapping[str, Any]) -> bool:
+    """Whether a Service that selects nothing was likely meant for the workload whose pods carry these labels: it has its name, or
+    one of its labels, or one that is misspelled."""
+    if service == workload:
+        return True
+    return any(_alike(value, labels[key]) for key, value in selector.items() if key in labels)
+
+
+def _alike(one: Any, other: Any) -> bool:
+    both = isinstance(one, str) and isinstance(other, str)
+    return both and SequenceMatcher(None, one, other).ratio() >= _ALIKE
 
 
 @dataclass(frozen=True)

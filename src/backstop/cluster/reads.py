@@ -21,6 +21,7 @@ from backstop.cluster.state import target_state, workload_health
 from backstop.cluster.topology import backends, dependencies, reach
 from backstop.cluster.writes import object_path
 from backstop.errors import ClusterError, ClusterRefused
+from backstop.grounds import should_lead
 from backstop.ports import ContainerLog, Look, Probe
 from backstop.records import (
     Alert,
@@ -284,10 +285,13 @@ def containers_with_logs(pod: Json) -> list[tuple[str, bool]]:
 
 
 def services_to_probe(deployments: Sequence[Json], services: Sequence[Json], alert: Alert, near: Sequence[str]) -> list[str]:
-    """The alert's service, those of the target and of what it depends on, then the other front services."""
+    """The alert's service, those of the target and of what it depends on, those that miss the target, then other front ones."""
     chosen = [alert.service] if alert.service else []
     of = {name(service): backends(service, deployments) for service in services}
     chosen += [service for workload in near for service, found in of.items() if workload in found]
+    target = next((d for d in deployments if name(d) == alert.target.name), {})
+    labels, idle = strings(target, "spec", "selector", "matchLabels"), [service for service in services if not of[name(service)]]
+    chosen += [name(s) for s in idle if should_lead(name(s), strings(s, "spec", "selector"), alert.target.name, labels)]
     chosen += [name(service) for service in services if strings(service, "metadata", "labels").get(FRONT) == "true"]
     return list(dict.fromkeys(chosen))
 

@@ -82,8 +82,9 @@ def all_well(scene: Scene, score: float) -> Diagnosis:
     ]
     key, states = scene.target.ref.key, scene.target.states
     ready = [_claim(f"{key} has all its replicas ready.", [(seen.fact, _first(seen.fact))]) for seen in states]
+    there = "very workload in reach has all its replicas"
     return Diagnosis(
-        hypothesis="Requests succeed, and every workload in reach has all its replicas.",
+        hypothesis=f"Requests succeed, and e{there}." if asked else f"E{there}. No Service leads to {key}.",
         fault_class=FaultClass.NO_FAULT,
         suspect=scene.target.ref,
         change=None,

@@ -186,6 +186,7 @@ def checkup(scene: Scene) -> Checkup:
         *(f"It is not known that requests to service/{s} succeed." for s in unasked),
         *(f"It is not known that {w.ref.key} has all its replicas." for w in scene.workloads if not w.whole),
         *([f"Requests to {target.ref.key} were not measured."] if target.fronts and not asked else []),
+        *([f"Whether a Service serves {target.ref.key} is not known."] if scene.grounds.perhaps_served(target.ref) else []),
         *([f"Evidence about {target.ref.key} is missing."] if target.incomplete else []),
         *(["It depends on something that the evidence has not seen."] if scene.loose_ends else []),
     ]

@@ -43,7 +43,22 @@ def _nothing_wrong(subject: Subject) -> Opinion:
     wrong = [fact.id for fact in subject.grounds.reached_from(subject.evidence.alert.target) if symptom(fact)]
     if wrong:
         return fails("it says that nothing is wrong, and the evidence shows otherwise", *wrong[:5])
-    return holds("the evidence shows nothing wrong")
+    return _answers(subject)
+
+
+def _answers(subject: Subject) -> Opinion:
+    """Where a Service serves the alert's target, or may, health is what a request was seen to get: no answer is none."""
+    grounds, target = subject.grounds, subject.evidence.alert.target
+    services = grounds.services_of(target)
+    if grounds.perhaps_served(target):
+        return fails(f"whether a Service serves {target.key} is not known, so that no request to it was seen to succeed")
+    if not services:
+        return holds("the evidence shows nothing wrong, and no Service leads to it")
+    probes = [f for f in subject.evidence.facts if f.kind is FactKind.PROBE and f.about.namespace == target.namespace]
+    good = [f.id for f in probes if f.about.name in services and not symptom(f)]
+    if not good:
+        return fails(f"no request to service/{services[0]} was seen to succeed")
+    return holds("the evidence shows nothing wrong, and requests that succeeded", *good[:5])
 
 
 def fault_class_shown(subject: Subject) -> Opinion:
