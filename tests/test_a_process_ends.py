@@ -10,7 +10,6 @@ import pytest
 
 from backstop.processes import end
 
-
 ASKED = "import signal, sys; signal.signal(signal.SIGTERM, lambda *_: sys.exit(4)); print('up', flush=True); sys.stdin.read()"
 
 

@@ -12,6 +12,7 @@
     ├── ModelError              no hop of the chain gave a usable reply
     │   └── ExtractionRefused   a reply that does not say exactly one thing
     ├── ExecutorError           the executor refused, failed or is gone
+    ├── IncidentCancelled       a person ended an incident before its next write
     ├── EngineError             the engine's database cannot be used, or holds what this version cannot go on with
     ├── RecordError             the event record cannot be written or does not hold together
     │   └── ReceiptError        a receipt that does not hold, or cannot be issued
@@ -95,6 +96,10 @@ class ExecutorError(BackstopError):
 
 class RecordError(BackstopError):
     """The event record cannot be written, or does not hold together when it is read."""
+
+
+class IncidentCancelled(BackstopError):
+    """A person ended the incident before its next write."""
 
 
 class EngineError(BackstopError):

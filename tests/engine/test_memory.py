@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from backstop.errors import UsageError
-from backstop.events import IntentRecorded
+from backstop.events import EventLog, IntentRecorded
 from backstop.records import OutcomeKind
 from tests.engine.incidents_contract import IncidentsContract, alert, asking, reached
 from tests.engine.memory_shop import MemoryShop, memory_shop
@@ -59,7 +59,9 @@ async def test_nothing_is_left_running(tmp_path: Path) -> None:
 
 async def test_an_engine_that_breaks_says_so(workplace: MemoryShop) -> None:
     asked = await asking(workplace)
-    workplace.incidents._tools.log._file.close()
+    log = workplace.incidents._tools.log
+    assert isinstance(log, EventLog)
+    log._file.close()
     await workplace.incidents.reject(asked.id, by="ada", why="no")
     ended = await reached(workplace.incidents, asked.id, "closed", "failed")
     assert "record" in ended.reason

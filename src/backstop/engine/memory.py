@@ -16,7 +16,7 @@ from typing import Final, Literal, Self
 from backstop.engine.port import IncidentSummary, State, Submitted
 from backstop.engine.summary import summary_of
 from backstop.errors import BackstopError, NotFoundError, UsageError
-from backstop.events import Closed, Event, IntentRecorded
+from backstop.events import Closed, Event, EventLog, IntentRecorded
 from backstop.pipeline.incident import Incident, work
 from backstop.pipeline.redact import redact_alert
 from backstop.pipeline.session import Tools
@@ -84,6 +84,8 @@ class MemoryIncidents:
         self._tools = tools
         self._runs: dict[str, _Run] = {}
         self._turns: dict[WorkloadRef, asyncio.Lock] = defaultdict(asyncio.Lock)
+        if not isinstance(tools.log, EventLog):
+            raise TypeError("an engine in memory listens to its event log")
         tools.log.listen(self._heard)
 
     async def __aenter__(self) -> Self:

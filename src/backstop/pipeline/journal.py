@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TypeVar, cast
+from typing import Protocol, TypeVar, cast
 
 from pydantic import ValidationError
 
@@ -16,7 +16,6 @@ from backstop.events import (
     Defense,
     DefenseFired,
     Diagnosed,
-    EventLog,
     IntentRecorded,
     ModelCalled,
     VerdictReached,
@@ -50,11 +49,19 @@ class Story:
     overtaken: bool = False  # somebody else has changed the target since the write
 
 
+class Log(Protocol):
+    """Where events are kept."""
+
+    def append(self, incident: str, body: AnyBody) -> object:
+        """Raises RecordError if it cannot be kept."""
+        ...
+
+
 class Journal:
     """The events of one incident, and its story. Raises RecordError once, when the record is lost; after that only what makes
     safe what was begun goes on, unrecorded."""
 
-    def __init__(self, log: EventLog, alert: Alert, redactor: Redactor) -> None:
+    def __init__(self, log: Log, alert: Alert, redactor: Redactor) -> None:
         self._log = log
         self._redactor = redactor
         self._lost = False

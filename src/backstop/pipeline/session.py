@@ -12,10 +12,10 @@ from pydantic import TypeAdapter
 from backstop.breaker import Breaker, BreakerState, Cause
 from backstop.clock import Clock
 from backstop.errors import ClusterError, ClusterRefused, RecordError
-from backstop.events import DefenseFired, EventLog, Measured
+from backstop.events import DefenseFired, Measured
 from backstop.pipeline.calls import CallFeed
 from backstop.pipeline.history import History
-from backstop.pipeline.journal import Journal
+from backstop.pipeline.journal import Journal, Log
 from backstop.pipeline.steps import PlainSteps, Steps
 from backstop.pipeline.verify import Expectation, all_well, error_rate, rolled_out
 from backstop.policy import Mode, PastWrite, Policy
@@ -42,7 +42,7 @@ class Tools:
     policy: Policy
     breaker: Breaker
     history: History
-    log: EventLog
+    log: Log
     clock: Clock
     settings: Settings
     calls: CallFeed

@@ -1,0 +1,152 @@
+"""The database of one installation: a SQLite file in WAL mode, or Postgres by its URL. Ours and DBOS's tables are both in it."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import sqlalchemy as sa
+
+from backstop.engine.sealing import StateKey
+from backstop.errors import ConfigError, EngineError
+
+SCHEMA_VERSION: Final = 1
+_BUSY_SECONDS: Final = 10
+_POOL: Final = 12
+_WORD: Final = "backstop"
+
+_tables = sa.MetaData()
+
+VERSION: Final = sa.Table(
+    "backstop_schema",
+    _tables,
+    sa.Column("version", sa.Integer, primary_key=True),
+    sa.Column("sealed", sa.Text, nullable=False),
+)
+"""One row. `sealed` is `_WORD` under the state key, so that a wrong key is found out before anything is kept with it."""
+
+INCIDENTS: Final = sa.Table(
+    "backstop_incidents",
+    _tables,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("alert", sa.Text, nullable=False),
+    sa.Column("received_at", sa.Text, nullable=False),
+    sa.Column("updated_at", sa.Text, nullable=False),
+    sa.Column("state", sa.Text, nullable=False, index=True),
+    sa.Column("outcome", sa.Text),
+    sa.Column("reason", sa.Text, nullable=False, default=""),
+    sa.Column("writes", sa.Integer, nullable=False, default=0),
+    sa.Column("cost_usd", sa.Float, nullable=False, default=0.0),
+    sa.Column("asks", sa.Text),
+    sa.Column("cancelled_by", sa.Text),
+    sa.Column("owner", sa.Text),
+    sa.Column("number", sa.Integer, nullable=False, index=True),
+)
+"""One row an incident, for lists; its record is in EVENTS."""
+
+EVENTS: Final = sa.Table(
+    "backstop_events",
+    _tables,
+    sa.Column("incident", sa.Text, primary_key=True),
+    sa.Column("seq", sa.Integer, primary_key=True),
+    sa.Column("step", sa.Integer, nullable=False),
+    sa.Column("inside", sa.Boolean, nullable=False),
+    sa.Column("line", sa.Text, nullable=False),
+)
+"""The record of each incident, a line an event. `step`: how many steps had been taken; `inside`: while the next one was."""
+
+REMEDIATIONS: Final = sa.Table(
+    "backstop_remediations",
+    _tables,
+    sa.Column("incident", sa.Text, primary_key=True),
+    sa.Column("since", sa.Text, nullable=False),
+)
+"""Whose turn it is to write: one row an incident that rehearses, writes or measures."""
+
+
+def connect(url: str) -> sa.Engine:
+    """The database at `url` (sqlite:///FILE or postgresql://…). Raises ConfigError for a URL that names none."""
+    try:
+        parsed = sa.make_url(url)
+    except sa.exc.ArgumentError as error:
+        raise ConfigError("the database URL cannot be read", unchanged="nothing was started", todo=_TODO) from error
+    if parsed.get_backend_name() == "sqlite":
+        return _sqlite(parsed)
+    if parsed.get_backend_name() == "postgresql":
+        timeouts = {"connect_timeout": _BUSY_SECONDS, "application_name": "backstop"}
+        return sa.create_engine(
+            parsed.set(drivername="postgresql+psycopg"),
+            pool_size=_POOL,
+            max_overflow=_POOL,
+            pool_pre_ping=True,
+            connect_args=timeouts,
+        )
+    raise ConfigError(
+        f"{parsed.get_backend_name()} is no database that Backstop knows", unchanged="nothing was started", todo=_TODO
+    )
+
+
+_TODO: Final = "give BACKSTOP_DATABASE_URL as sqlite:////path/file.db or postgresql://user@host/name"
+
+
+def _sqlite(url: sa.URL) -> sa.Engine:
+    if not url.database or url.database == ":memory:":
+        raise ConfigError("an engine keeps its state in a file", unchanged="nothing was started", todo=_TODO)
+    Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+    engine = sa.create_engine(url, pool_size=_POOL, max_overflow=_POOL, connect_args={"timeout": _BUSY_SECONDS})
+
+    @sa.event.listens_for(engine, "connect")
+    def pragmas(connection: Any, _record: object) -> None:
+        cursor = connection.cursor()
+        for pragma in ("journal_mode=WAL", "synchronous=NORMAL", f"busy_timeout={_BUSY_SECONDS * 1000}"):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    return engine
+
+
+def prepare(engine: sa.Engine, key: StateKey) -> None:
+    """Makes our tables where there are none. Raises EngineError for a database that cannot be used, is of another version, or was
+    sealed with another key."""
+    with explained(engine):
+        with engine.begin() as connection:
+            if engine.dialect.name == "sqlite":
+                connection.execute(sa.text("BEGIN IMMEDIATE"))
+            else:
+                connection.execute(sa.text("SELECT pg_advisory_xact_lock(801733)"))
+            _tables.create_all(connection)
+            row = connection.execute(sa.select(VERSION)).first()
+            if row is None:
+                connection.execute(VERSION.insert().values(version=SCHEMA_VERSION, sealed=key.seal(_WORD)))
+                return
+        if row.version != SCHEMA_VERSION:
+            raise EngineError(
+                f"the database is of version {row.version}, and this Backstop keeps version {SCHEMA_VERSION}",
+                unchanged="it was left as it is",
+                todo="start the Backstop that belongs to it, or name another database",
+            )
+        key.open(row.sealed)
+
+
+@contextlib.contextmanager
+def explained(engine: sa.Engine) -> Iterator[None]:
+    """What the database driver raises, as an EngineError that names no statement and no parameter."""
+    try:
+        yield
+    except sa.exc.DBAPIError as error:
+        raise EngineError(
+            f"the database {where(engine)} cannot be used ({_first_line(error.orig)})",
+            unchanged="it was left as it is",
+            todo="see that it is there, that it is Backstop's, and that its disk has room",
+        ) from error
+
+
+def where(engine: sa.Engine) -> str:
+    """The database for people, without a password."""
+    return str(engine.url.database) if engine.dialect.name == "sqlite" else engine.url.render_as_string(hide_password=True)
+
+
+def _first_line(error: BaseException | None) -> str:
+    return (str(error).splitlines() or ["no reason given"])[0][:200]

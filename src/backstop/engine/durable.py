@@ -1,0 +1,265 @@
+"""The engine: each incident is a DBOS workflow whose steps are the effects of `pipeline.incident`.
+
+Killed anywhere, it is run again over what its steps gave: nothing is asked twice, and what was about to be written is asked for
+under the same action id, which the executor and the API server know. One incident at a time is worked per workload; a question to a
+person is a message that survives restarts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from collections.abc import AsyncIterator, Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from typing import Final
+
+from dbos import DBOS, DBOSConfig, SetEnqueueOptions, SetWorkflowID
+from pydantic import JsonValue, TypeAdapter
+
+from backstop.clock import Clock
+from backstop.engine.database import connect, prepare
+from backstop.engine.port import IncidentSummary, State, Submitted
+from backstop.engine.record import KeptLog
+from backstop.engine.sealing import SealedJson, StateKey
+from backstop.engine.steps import Interrupted, KeptSteps, StepClock
+from backstop.engine.store import Store, Superseded
+from backstop.engine.turns import TurnTaking
+from backstop.errors import InvariantError, UsageError
+from backstop.events import Event
+from backstop.pipeline.incident import Incident, work
+from backstop.pipeline.redact import redact_alert
+from backstop.pipeline.session import Tools
+from backstop.records import Alert, Approval, ApprovalRequest, Record
+from backstop.redaction import Redactor
+
+APPLICATION_VERSION: Final = "1"
+"""Pinned: what an earlier release left waiting is taken up by this one. Raised only with a migration of what is kept."""
+
+QUEUE: Final = "incidents"
+_TOPIC: Final = "answers"
+_QUEUE_SECONDS: Final = 0.2
+_MESSAGE_SECONDS: Final = 0.25
+_log: Final = logging.getLogger("backstop.engine")
+
+
+@dataclass(frozen=True)
+class EngineConfig:
+    """`worker` names this process among those of the installation, and is the name of the slot that it holds."""
+
+    url: str
+    key: StateKey
+    worker: str = "slot-0"
+    remediations: int = 4
+
+
+class Begun(Record):
+    """What the first step of an incident fixes for all its runs."""
+
+    redaction_key: str
+
+
+_BEGUN: Final = TypeAdapter(Begun)
+_NONE: Final = TypeAdapter(None)
+
+
+@DBOS.workflow(name="incident")
+async def _incident(alert: dict[str, JsonValue]) -> str:
+    if _running is None:
+        raise InvariantError("no engine runs in this process")
+    return await _running.run(Alert.model_validate_json(_json(alert)))
+
+
+def _json(value: JsonValue) -> str:
+    return TypeAdapter(JsonValue).dump_json(value).decode()
+
+
+_running: Engine | None = None  # DBOS is one a process, and calls `_incident` with nothing but an alert
+
+
+class Engine:
+    """The `Incidents` of one installation, and a worker of them if it was given tools. One at a time in a process."""
+
+    def __init__(self, store: Store, config: EngineConfig, tools: Tools | None, clock: Clock) -> None:
+        self._store, self._config, self._tools, self._clock = store, config, tools, clock
+        self.closed: Callable[[str], Awaitable[None]] | None = None  # told of each incident that has ended
+
+    async def submit(self, alert: Alert) -> Submitted:
+        shown = redact_alert(alert, Redactor(secrets.token_bytes(32)))  # lists are kept in the clear
+        new = await asyncio.to_thread(self._store.receive, shown)
+        await self._enqueue(alert)
+        return Submitted(incident=alert.id, new=new)
+
+    async def _enqueue(self, alert: Alert) -> None:
+        """The same id twice is one workflow."""
+        with SetWorkflowID(alert.id), SetEnqueueOptions(queue_partition_key=alert.target.key):
+            await DBOS.enqueue_workflow_async(QUEUE, _incident, alert.model_dump(mode="json"))
+
+    async def recent(self, *, limit: int = 50, state: State | None = None) -> tuple[IncidentSummary, ...]:
+        return await asyncio.to_thread(self._store.recent, limit, state)
+
+    async def find(self, incident: str) -> IncidentSummary:
+        return await asyncio.to_thread(self._store.find, incident)
+
+    async def events(self, incident: str, after: int = 0) -> tuple[Event, ...]:
+        await self.find(incident)
+        rows = await asyncio.to_thread(self._store.rows, incident, after)
+        return tuple(row.event for row in rows)
+
+    async def approve(self, incident: str, *, by: str, why: str) -> None:
+        await self._answer(incident, "approved", by, why)
+
+    async def reject(self, incident: str, *, by: str, why: str) -> None:
+        await self._answer(incident, "rejected", by, why)
+
+    async def _answer(self, incident: str, answer: str, by: str, why: str) -> None:
+        asked = (await self.find(incident)).asks
+        now = self._clock.now()
+        if asked is None or now > asked.expires_at:
+            late = (
+                ""
+                if asked is None
+                else f" any more: the time for an answer ended at {asked.expires_at:%H:%M:%S} UTC, which is a no"
+            )
+            raise UsageError(
+                f"{incident} asks for nothing{late}",
+                unchanged="nothing was decided",
+                todo="'backstop incidents list' shows what waits",
+            )
+        said = {"decision": asked.decision, "answer": answer, "by": by, "why": why, "at": now, "expires_at": asked.expires_at}
+        message = Approval.model_validate(said).model_dump(mode="json")
+        if not await asyncio.to_thread(self._store.answered, incident, asked):
+            raise UsageError(f"{incident} was answered by somebody else", unchanged="nothing was decided")
+        await DBOS.send_async(incident, message, topic=_TOPIC)
+
+    async def cancel(self, incident: str, *, by: str, why: str) -> None:
+        found = await self.find(incident)
+        if found.state in {"closed", "cancelled", "failed"}:
+            raise UsageError(f"{incident} has ended", unchanged="nothing was changed", todo="see it with 'backstop incidents show'")
+        if await asyncio.to_thread(self._store.cancel_queued, incident, f"by {by}: {why}"):
+            return
+        await asyncio.to_thread(self._store.cancel, incident, f"by {by}: {why}")
+        await DBOS.send_async(incident, None, topic=_TOPIC)  # wakes one that waits for an answer
+
+    async def run(self, alert: Alert) -> str:
+        """One run of one incident, whether or not an earlier one got somewhere. Gives how it ended."""
+        if self._tools is None:
+            raise UsageError("this process submits incidents and works none")
+        if (await self.find(alert.id)).state == "cancelled":
+            return "cancelled"
+        log = KeptLog(alert.id, self._store, self._clock, owner=secrets.token_hex(8))
+        resumed = await log.load() > 0
+        steps = KeptSteps(
+            incident=alert.id,
+            log=log,
+            store=self._store,
+            time=StepClock(self._clock, alert.started_at),
+            resumed=resumed,
+            worker=self._config.worker,
+        )
+        try:
+            outcome = await work(Incident(await self._tools_of(steps, log), alert))
+            await log.flush()
+            await asyncio.to_thread(self._store.end_turn, alert.id)
+        except Interrupted as interrupted:
+            await self._interrupted(alert.id, interrupted)
+            raise interrupted.error from interrupted
+        except Superseded:
+            _log.warning("%s was taken over by another worker; this one leaves it", alert.id)
+            return "superseded"
+        if self.closed is not None:
+            await self.closed(alert.id)
+        return outcome.kind.value
+
+    async def _interrupted(self, incident: str, interrupted: Interrupted) -> None:
+        what = f"{type(interrupted.error).__name__}: {interrupted.error}"
+        _log.error("%s cannot go on at its step %s (%s)", incident, interrupted.step, what)
+        reason = (
+            f"the engine could not go on at the step {interrupted.step} ({what}); whether something was written is on its record"
+        )
+        await asyncio.to_thread(self._store.failed, incident, reason)
+
+    async def _tools_of(self, steps: KeptSteps, log: KeptLog) -> Tools:
+        async def begin() -> Begun:
+            return Begun(redaction_key=secrets.token_hex(32))
+
+        begun = await steps.take("begin", begin, _BEGUN)
+        assert self._tools is not None  # noqa: S101  `run` has seen to it
+        return replace(
+            self._tools,
+            steps=steps,
+            log=log,
+            clock=steps.clock,
+            approver=_Approver(steps, log),
+            executor=TurnTaking(self._tools.executor, self._store, steps.incident, self._config.remediations),
+            redactor=lambda: Redactor(bytes.fromhex(begun.redaction_key)),
+        )
+
+    async def resume(self) -> None:
+        """Queues what was received and never queued: a process that was killed in between."""
+        for alert in await asyncio.to_thread(self._store.open_alerts):
+            await self._enqueue(alert)
+
+
+@dataclass(frozen=True)
+class _Approver:
+    """Asks whoever answers over the engine. A message to an earlier question is passed over."""
+
+    steps: KeptSteps
+    log: KeptLog
+
+    async def ask(self, request: ApprovalRequest) -> Approval | None:
+        await self.log.flush()
+        await DBOS.set_event_async("asks", request.model_dump(mode="json"))  # always directly before recv: see durable.md
+        while True:
+            left = (request.expires_at - self.steps.time.at).total_seconds()
+            message = await DBOS.recv_async(_TOPIC, timeout_seconds=max(0.0, left))
+            await self.steps.take("answered", _no_effect, _NONE)  # the time it took, and whether the incident was cancelled
+            if message is None and self.steps.time.at >= request.expires_at:
+                return None
+            if message is not None and (answer := _answer_to(request, message)) is not None:
+                return answer
+
+
+async def _no_effect() -> None:
+    return None
+
+
+def _answer_to(request: ApprovalRequest, message: object) -> Approval | None:
+    """None: it answers another question."""
+    answer = Approval.model_validate_json(TypeAdapter(object).dump_json(message))
+    return answer if (answer.decision, answer.expires_at) == (request.decision, request.expires_at) else None
+
+
+@asynccontextmanager
+async def engine(config: EngineConfig, tools: Tools | None, clock: Clock) -> AsyncIterator[Engine]:
+    """The engine, until the end of the block; incidents that have not ended by then go on at the next start. Without `tools` it
+    takes incidents and works none. Raises ConfigError, EngineError."""
+    global _running  # noqa: PLW0603
+    database = connect(config.url)
+    await asyncio.to_thread(prepare, database, config.key)
+    running = Engine(Store(database, clock), config, tools, clock)
+    settings = DBOSConfig(
+        name="backstop",
+        system_database_url=database.url.render_as_string(hide_password=False),
+        system_database_engine=database,
+        application_version=APPLICATION_VERSION,
+        executor_id=config.worker,
+        log_level="ERROR",
+        serializer=SealedJson(config.key),
+        notification_listener_polling_interval_sec=_MESSAGE_SECONDS,
+    )
+    _running = running
+    DBOS(config=settings)
+    try:
+        DBOS.launch()
+        await DBOS.register_queue_async(QUEUE, partition_concurrency=1, polling_interval_sec=_QUEUE_SECONDS)
+        await running.resume()
+        yield running
+    finally:
+        await asyncio.to_thread(DBOS.destroy)
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor())  # DBOS put its own there, and has closed it
+        _running = None
+        database.dispose()

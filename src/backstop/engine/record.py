@@ -1,0 +1,123 @@
+"""The record of one incident in the database: an event is there once, however often the incident's code is run over it again.
+
+An event belongs to a place: between two steps, or inside one. At a place as many events are passed over as are on record there
+already. Those of a step that did not end stay, and what the step says when it is taken anew follows them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+from backstop.clock import Clock
+from backstop.engine.store import Row, Store, Superseded
+from backstop.errors import EngineError, RecordError
+from backstop.events import GENESIS, AnyBody, Event
+
+_INSIDE: ContextVar[bool] = ContextVar("backstop_inside_step", default=False)
+_PATIENCE_SECONDS: Final = 30.0
+_AGAIN_SECONDS: Final = 0.5
+
+
+class Place(NamedTuple):
+    """Where in the run of an incident: after so many steps, or within the next one."""
+
+    step: int
+    inside: bool
+
+
+@contextmanager
+def inside() -> Iterator[None]:
+    """What is said in here is said by a step."""
+    token = _INSIDE.set(True)
+    try:
+        yield
+    finally:
+        _INSIDE.reset(token)
+
+
+def within_step() -> bool:
+    """Whether a step is being taken."""
+    return _INSIDE.get()
+
+
+@dataclass
+class KeptLog:
+    """Appends to the record of `incident`. What was appended is durable after `flush`, and soon without."""
+
+    incident: str
+    store: Store
+    clock: Clock
+    owner: str  # token of this run of the incident; a later run's displaces it
+    step: int = 0
+
+    def __post_init__(self) -> None:
+        self._known: Counter[Place] = Counter()
+        self._said: Counter[Place] = Counter()
+        self._prev, self._seq = GENESIS, 0
+        self._waiting: list[Row] = []
+        self._flushing = asyncio.Lock()
+        self._background: asyncio.Task[None] | None = None
+
+    async def load(self) -> int:
+        """Takes the record over, and gives how many events are on it already. Raises EngineError."""
+        await asyncio.to_thread(self.store.claim, self.incident, self.owner)
+        rows = await asyncio.to_thread(self.store.rows, self.incident)
+        for row in rows:
+            self._known[Place(row.step, row.inside)] += 1
+            self._prev, self._seq = row.event.hash, row.event.seq
+        return len(rows)
+
+    def append(self, incident: str, body: AnyBody) -> None:
+        """Raises RecordError for another incident's."""
+        if incident != self.incident:
+            raise RecordError(f"an event of {incident} is none of {self.incident}")
+        place = Place(self.step, within_step())
+        self._said[place] += 1
+        if self._said[place] > self._known[place]:
+            self._add(place, body)
+
+    def anew(self) -> None:
+        """The step at this place is taken once more: nothing that is said inside is on record."""
+        place = Place(self.step, inside=True)
+        self._known[place], self._said[place] = 0, 0
+
+    def _add(self, place: Place, body: AnyBody) -> None:
+        draft = Event(seq=self._seq + 1, at=self.clock.now(), incident=self.incident, body=body, prev=self._prev, hash="")
+        event = draft.model_copy(update={"hash": draft.expected_hash()})
+        self._prev, self._seq = event.hash, event.seq
+        self._waiting.append(Row(place.step, place.inside, event))
+        if self._background is None or self._background.done():
+            self._background = asyncio.create_task(self._soon())
+
+    async def _soon(self) -> None:
+        """For those who watch. What fails here is tried again by `flush`, which tells."""
+        while self._waiting:
+            try:
+                await self._write()
+            except (EngineError, Superseded):
+                return
+
+    async def flush(self) -> None:
+        """Returns once everything is durable. Waits for a database that cannot be used just now; raises RecordError if it takes
+        too long: what cannot be put on record must not happen."""
+        deadline = time.monotonic() + _PATIENCE_SECONDS
+        while self._waiting:
+            try:
+                await self._write()
+            except EngineError as error:
+                if time.monotonic() > deadline:
+                    raise RecordError(f"the record cannot be kept: {error.what}") from error
+                await asyncio.sleep(_AGAIN_SECONDS)
+
+    async def _write(self) -> None:
+        async with self._flushing:
+            rows = tuple(self._waiting)
+            await asyncio.to_thread(self.store.add, self.incident, rows, self.owner)
+            del self._waiting[: len(rows)]

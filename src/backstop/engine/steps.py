@@ -1,0 +1,214 @@
+"""Steps that outlive the process: DBOS keeps what each one gave, and gives it back when the incident is run again.
+
+Between two steps time stands still at the end of the one before, so that a second run decides at the same times as the first.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Final, TypeVar
+
+from dbos import DBOS
+from dbos._error import DBOSException
+from pydantic import JsonValue, TypeAdapter
+from sqlalchemy.exc import SQLAlchemyError
+
+from backstop import errors
+from backstop.clock import Clock
+from backstop.engine.record import KeptLog, inside, within_step
+from backstop.engine.store import Store
+from backstop.errors import BackstopError, IncidentCancelled, InvariantError
+from backstop.events import DefenseFired
+from backstop.records import Record
+
+T = TypeVar("T")
+Json = dict[str, JsonValue]
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_NOTHING: Final = TypeAdapter(None)
+_WRITING: Final = {"count_write": True, "discount_write": False}
+"""The steps by which a write is announced, and by which it is said not to have been made."""
+
+_deadline: ContextVar[float | None] = ContextVar("backstop_deadline", default=None)
+
+
+class Interrupted(BaseException):
+    """The engine cannot keep a step, or knows it as another: the run ends here, and the incident does not."""
+
+    def __init__(self, step: str, error: Exception) -> None:
+        super().__init__(step)
+        self.step = step
+        self.error = error
+
+
+@dataclass
+class StepClock:
+    """The time of one incident: inside a step the world's, between steps when the last one ended."""
+
+    world: Clock
+    at: datetime
+
+    def now(self) -> datetime:
+        return self.world.now() if within_step() else self.at
+
+    def monotonic(self) -> float:
+        return self.world.monotonic() if within_step() else _seconds(self.at)
+
+    async def sleep(self, seconds: float) -> None:
+        """Inside a step. Between steps it is one: see `KeptSteps.clock`."""
+        await self.world.sleep(seconds)
+
+
+@dataclass
+class KeptSteps:
+    """The steps of one incident, which is the running DBOS workflow."""
+
+    incident: str
+    log: KeptLog
+    store: Store
+    time: StepClock
+    resumed: bool  # whether an earlier run left something on record
+    worker: str
+    _writing: bool = False
+    _main: asyncio.Task[Any] | None = field(default_factory=asyncio.current_task)
+
+    async def take(
+        self, name: str, effect: Callable[[], Awaitable[T]], kind: TypeAdapter[T], *, again: Callable[[T], None] | None = None
+    ) -> T:
+        aside = asyncio.current_task() is not self._main  # measured while the models think
+        live = False
+
+        async def body() -> Json:
+            nonlocal live
+            live = True
+            if not aside:
+                self._begin(name)
+            await self.log.flush()
+            return await self._outcome(effect, kind)
+
+        try:
+            kept = await DBOS.run_step_async({"name": name}, body)
+        except (DBOSException, SQLAlchemyError) as error:
+            raise Interrupted(name, error) from error
+        said = None if live or again is None else again
+        if not aside:
+            self._writing = _WRITING.get(name, self._writing)
+        return self._give(kept, kind, said, aside=aside)
+
+    def _begin(self, name: str) -> None:
+        self.log.anew()
+        if self.resumed:
+            self.resumed = False
+            with inside():
+                reason = f"{self.worker} takes up the incident where it was left, before its step {name}"
+                self.log.append(self.incident, DefenseFired(defense="resume", reason=reason))
+
+    async def _outcome(self, effect: Callable[[], Awaitable[T]], kind: TypeAdapter[T]) -> Json:
+        """What the step gave, as it is kept."""
+        until = _deadline.get()
+        left = None if until is None else max(0.0, until - _seconds(self.time.world.now()))
+        with inside():
+            try:
+                async with asyncio.timeout(left):
+                    await self._refuse_if_cancelled()
+                    came: Json = {"ok": kind.dump_python(await effect(), mode="json")}
+            except TimeoutError:
+                if left is None:
+                    raise
+                came = {"late": True}
+            except BackstopError as error:
+                came = {"error": _told(error)}
+            except Exception as error:  # noqa: BLE001  a bug of ours is kept as one, so that a second run ends as the first
+                came = {"error": _told(InvariantError(f"Backstop itself failed ({type(error).__name__}: {error})"))}
+        return {"at": self.time.world.now().isoformat(), **came}
+
+    async def _refuse_if_cancelled(self) -> None:
+        """A write that is asked for is followed to its end."""
+        if self._writing:
+            return
+        said = await asyncio.to_thread(self.store.cancelled, self.incident)
+        if said is not None:
+            raise IncidentCancelled(f"cancelled {said}", unchanged="no further write was made")
+
+    def _give(self, kept: Json, kind: TypeAdapter[T], again: Callable[[T], None] | None, *, aside: bool) -> T:
+        at = datetime.fromisoformat(str(kept["at"]))
+        if not aside:
+            self.time.at = max(self.time.at, at)
+        try:
+            value = _value(kept, kind)
+            if again is not None and not aside:
+                with inside():
+                    again(value)
+            return value
+        finally:
+            self.log.step += not aside
+
+    @asynccontextmanager
+    async def _limit(self, seconds: float) -> AsyncIterator[None]:
+        token = _deadline.set(_seconds(self.time.at) + seconds)
+        try:
+            yield
+        finally:
+            _deadline.reset(token)
+
+    def within(self, seconds: float) -> AbstractAsyncContextManager[object]:
+        return self._limit(seconds)
+
+    @property
+    def clock(self) -> Clock:
+        """The incident's clock, on which to sleep is a step."""
+        return _SleepingClock(self)
+
+
+@dataclass(frozen=True)
+class _SleepingClock:
+    steps: KeptSteps
+
+    def now(self) -> datetime:
+        return self.steps.time.now()
+
+    def monotonic(self) -> float:
+        return self.steps.time.monotonic()
+
+    async def sleep(self, seconds: float) -> None:
+        if within_step():
+            await self.steps.time.world.sleep(seconds)
+        else:
+            await self.steps.take("sleep", lambda: self.steps.time.world.sleep(seconds), _NOTHING)
+
+
+def _value(kept: Json, kind: TypeAdapter[T]) -> T:
+    """Raises what the step raised."""
+    if "late" in kept:
+        raise TimeoutError
+    if "error" in kept:
+        raise _raised(kept["error"])
+    return kind.validate_json(json.dumps(kept["ok"]))
+
+
+def _seconds(at: datetime) -> float:
+    return (at - _EPOCH).total_seconds()
+
+
+class _Told(Record):
+    kind: str
+    says: Json
+
+
+def _told(error: BackstopError) -> Json:
+    """An error as it is kept: its kind, and what it says of itself."""
+    return {"kind": type(error).__name__, "says": dict(vars(error))}
+
+
+def _raised(kept: JsonValue) -> BackstopError:
+    told = _Told.model_validate(kept)
+    kind: type[BackstopError] = getattr(errors, told.kind, BackstopError)
+    error = kind.__new__(kind, told.says["what"])
+    vars(error).update(told.says)
+    return error

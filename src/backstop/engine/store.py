@@ -1,0 +1,213 @@
+"""What the engine itself keeps, beside DBOS's steps: the incidents, their records, and whose turn it is to write. Blocks: call it
+from a thread."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final, NamedTuple
+
+import sqlalchemy as sa
+from pydantic import TypeAdapter
+from sqlalchemy.dialects import postgresql, sqlite
+
+from backstop.clock import Clock
+from backstop.engine.database import EVENTS, INCIDENTS, REMEDIATIONS, explained
+from backstop.engine.port import IncidentSummary, State
+from backstop.errors import NotFoundError
+from backstop.events import (
+    AlertReceived,
+    AnyBody,
+    ApprovalAsked,
+    ApprovalGiven,
+    Closed,
+    Event,
+    EvidenceGathered,
+    IntentRecorded,
+    ModelCalled,
+    Written,
+)
+from backstop.records import Alert, ApprovalRequest, OutcomeKind
+
+
+class Row(NamedTuple):
+    """One event, and at which place it was said."""
+
+    step: int
+    inside: bool
+    event: Event
+
+
+_STATE: Final[TypeAdapter[State]] = TypeAdapter(State)
+
+
+class Superseded(BaseException):
+    """Another run of the incident has taken it over: this one ends here, whatever it was about to do. Nobody's error to handle."""
+
+
+_WORKING: Final = {"state": "working", "asks": None}
+
+
+@dataclass(frozen=True)
+class Store:
+    """The engine's own tables. Every method raises EngineError if the database cannot be used."""
+
+    engine: sa.Engine
+    clock: Clock
+
+    def receive(self, alert: Alert) -> bool:
+        """True: it is new."""
+        now = self.clock.now().isoformat()
+        number = sa.select(sa.func.coalesce(sa.func.max(INCIDENTS.c.number), 0) + 1).scalar_subquery()
+        row = {
+            "id": alert.id, "alert": alert.model_dump_json(), "received_at": now, "updated_at": now, "state": "queued",
+            "reason": "", "writes": 0, "cost_usd": 0.0, "number": number,
+        }  # fmt: skip
+        with explained(self.engine), self.engine.begin() as connection:
+            return connection.execute(self._insert(INCIDENTS).values(row).on_conflict_do_nothing()).rowcount == 1
+
+    def _insert(self, table: sa.Table) -> Any:
+        """Either dialect's INSERT, which know what to do about a conflict."""
+        return postgresql.insert(table) if self.engine.dialect.name == "postgresql" else sqlite.insert(table)
+
+    def recent(self, limit: int, state: State | None) -> tuple[IncidentSummary, ...]:
+        chosen = sa.select(INCIDENTS).order_by(INCIDENTS.c.number.desc()).limit(limit)
+        if state is not None:
+            chosen = chosen.where(INCIDENTS.c.state == state)
+        with explained(self.engine), self.engine.connect() as connection:
+            return tuple(_summary(row) for row in connection.execute(chosen).mappings())
+
+    def find(self, incident: str) -> IncidentSummary:
+        """Raises NotFoundError."""
+        with explained(self.engine), self.engine.connect() as connection:
+            row = connection.execute(sa.select(INCIDENTS).where(INCIDENTS.c.id == incident)).mappings().first()
+        if row is None:
+            raise NotFoundError(f"there is no incident {incident}", todo="'backstop incidents list' has those that there are")
+        return _summary(row)
+
+    def open_alerts(self) -> tuple[Alert, ...]:
+        """Of the incidents that have not ended, oldest first."""
+        chosen = sa.select(INCIDENTS.c.alert).where(INCIDENTS.c.state.in_(("queued", "working", "awaiting_approval")))
+        with explained(self.engine), self.engine.connect() as connection:
+            found = connection.execute(chosen.order_by(INCIDENTS.c.number)).scalars()
+            return tuple(Alert.model_validate_json(text) for text in found)
+
+    def rows(self, incident: str, after: int = 0) -> tuple[Row, ...]:
+        chosen = sa.select(EVENTS).where(EVENTS.c.incident == incident, EVENTS.c.seq > after).order_by(EVENTS.c.seq)
+        with explained(self.engine), self.engine.connect() as connection:
+            found = connection.execute(chosen).mappings()
+            return tuple(Row(row["step"], row["inside"], Event.model_validate_json(row["line"])) for row in found)
+
+    def claim(self, incident: str, owner: str) -> None:
+        """From now on only this run adds to the record."""
+        with explained(self.engine), self.engine.begin() as connection:
+            connection.execute(INCIDENTS.update().where(INCIDENTS.c.id == incident).values(owner=owner))
+
+    def add(self, incident: str, rows: Sequence[Row], owner: str) -> None:
+        """Puts events on record, and the incident's row up to date with them. Raises Superseded if it is another run's by now."""
+        if not rows:
+            return
+        lines = [
+            {
+                "incident": incident,
+                "seq": row.event.seq,
+                "step": row.step,
+                "inside": row.inside,
+                "line": row.event.model_dump_json(),
+            }
+            for row in rows
+        ]
+        bodies = [row.event.body for row in rows]
+        changes: dict[str, Any] = {"updated_at": rows[-1].event.at.isoformat()}
+        for body in bodies:
+            changes |= _change(body)
+        cost = sum(body.call.cost_usd or 0.0 for body in bodies if isinstance(body, ModelCalled))
+        writes = sum(isinstance(body, Written) for body in bodies)
+        changes |= {"writes": INCIDENTS.c.writes + writes, "cost_usd": INCIDENTS.c.cost_usd + cost}
+        with explained(self.engine), self.engine.begin() as connection:
+            mine = sa.and_(INCIDENTS.c.id == incident, INCIDENTS.c.owner == owner)
+            if connection.execute(INCIDENTS.update().where(mine).values(changes)).rowcount != 1:
+                raise Superseded(incident)
+            connection.execute(EVENTS.insert(), lines)
+
+    def answered(self, incident: str, request: ApprovalRequest) -> bool:
+        """Whether this is the first answer to what is asked."""
+        open_still = sa.and_(INCIDENTS.c.id == incident, INCIDENTS.c.asks == request.model_dump_json())
+        with explained(self.engine), self.engine.begin() as connection:
+            return connection.execute(INCIDENTS.update().where(open_still).values(_WORKING)).rowcount == 1
+
+    def failed(self, incident: str, reason: str) -> None:
+        """The engine cannot go on with it."""
+        changes = {"state": "failed", "reason": reason, "updated_at": self.clock.now().isoformat(), "asks": None}
+        with explained(self.engine), self.engine.begin() as connection:
+            connection.execute(INCIDENTS.update().where(INCIDENTS.c.id == incident).values(changes))
+
+    def cancel(self, incident: str, said: str) -> None:
+        """`said`: by whom, and why."""
+        with explained(self.engine), self.engine.begin() as connection:
+            connection.execute(INCIDENTS.update().where(INCIDENTS.c.id == incident).values(cancelled_by=said))
+
+    def cancel_queued(self, incident: str, said: str) -> bool:
+        """Whether it had not begun: then it never will."""
+        waiting = sa.and_(INCIDENTS.c.id == incident, INCIDENTS.c.state == "queued")
+        ended = {"state": "cancelled", "reason": f"cancelled {said}; nothing was written", "cancelled_by": said}
+        with explained(self.engine), self.engine.begin() as connection:
+            return connection.execute(INCIDENTS.update().where(waiting).values(ended)).rowcount == 1
+
+    def cancelled(self, incident: str) -> str | None:
+        with explained(self.engine), self.engine.connect() as connection:
+            said: str | None = connection.execute(sa.select(INCIDENTS.c.cancelled_by).where(INCIDENTS.c.id == incident)).scalar()
+            return said
+
+    def take_turn(self, incident: str, limit: int) -> bool:
+        """Whether `incident` is one of the `limit` that may write at a time. Having a turn, it keeps it."""
+        count = sa.select(sa.func.count()).select_from(REMEDIATIONS)
+        with explained(self.engine), self.engine.begin() as connection:
+            if self.engine.dialect.name == "sqlite":
+                connection.execute(sa.text("BEGIN IMMEDIATE"))
+            else:
+                connection.execute(sa.text("SELECT pg_advisory_xact_lock(801734)"))
+            mine = connection.execute(sa.select(REMEDIATIONS.c.since).where(REMEDIATIONS.c.incident == incident)).scalar()
+            if mine is not None:
+                return True
+            if int(connection.execute(count).scalar_one()) >= limit:
+                return False
+            connection.execute(REMEDIATIONS.insert().values(incident=incident, since=self.clock.now().isoformat()))
+            return True
+
+    def end_turn(self, incident: str) -> None:
+        with explained(self.engine), self.engine.begin() as connection:
+            connection.execute(REMEDIATIONS.delete().where(REMEDIATIONS.c.incident == incident))
+
+
+def _change(body: AnyBody) -> dict[str, Any]:
+    """What an event changes in the incident's row."""
+    match body:
+        case ApprovalAsked(request=request):
+            return {"state": "awaiting_approval", "asks": request.model_dump_json()}
+        case AlertReceived() | EvidenceGathered() | ApprovalGiven() | IntentRecorded():
+            return dict(_WORKING)
+        case Closed(outcome=outcome):
+            return {"state": "closed", "outcome": outcome.kind.value, "reason": outcome.reason, "asks": None}
+    return {}
+
+
+def _summary(row: Any) -> IncidentSummary:
+    alert = Alert.model_validate_json(row["alert"])
+    cancelled = row["state"] == "closed" and row["cancelled_by"] and row["outcome"] == OutcomeKind.ESCALATED
+    return IncidentSummary(
+        id=row["id"],
+        state="cancelled" if cancelled else _STATE.validate_python(row["state"]),
+        target=alert.target,
+        alert=alert.name,
+        summary=alert.summary,
+        started_at=alert.started_at,
+        received_at=datetime.fromisoformat(row["received_at"]),
+        updated_at=datetime.fromisoformat(row["updated_at"]),
+        outcome=OutcomeKind(row["outcome"]) if row["outcome"] else None,
+        reason=row["reason"],
+        writes=row["writes"],
+        cost_usd=row["cost_usd"],
+        asks=ApprovalRequest.model_validate_json(row["asks"]) if row["asks"] else None,
+    )

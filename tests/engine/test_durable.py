@@ -1,0 +1,66 @@
+"""The engine on SQLite keeps what every engine promises."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from backstop.errors import EngineError
+from backstop.events import ApprovalAsked, DefenseFired, EvidenceGathered
+from backstop.records import OutcomeKind
+from tests.engine.durable_shop import DurableShop, durable_shop
+from tests.engine.incidents_contract import IncidentsContract, asking, reached
+
+
+@pytest.fixture
+async def workplace(tmp_path: Path) -> AsyncIterator[DurableShop]:
+    async with durable_shop(tmp_path) as there:
+        yield there
+
+
+class TestEngine(IncidentsContract):
+    """All of it."""
+
+
+async def test_what_waits_for_an_answer_goes_on_after_a_restart(tmp_path: Path) -> None:
+    """Nothing is looked at, asked or said a second time."""
+    async with durable_shop(tmp_path) as before:
+        waiting = await asking(before)
+        said = await before.incidents.events(waiting.id)
+    async with durable_shop(tmp_path, before.shop) as after:
+        assert (await after.incidents.find(waiting.id)).asks == waiting.asks
+        await after.incidents.approve(waiting.id, by="ada", why="mine")
+        ended = await reached(after.incidents, waiting.id, "closed")
+        events = await after.incidents.events(waiting.id)
+    assert (ended.outcome, ended.writes, after.writes()) == (OutcomeKind.RESOLVED, 1, 1), ended.reason
+    assert events[: len(said)] == said
+    assert sum(isinstance(event.body, EvidenceGathered) for event in events) == 1
+    assert sum(isinstance(event.body, ApprovalAsked) for event in events) == 1
+    assert [event.body.defense for event in events if isinstance(event.body, DefenseFired)].count("resume") == 1
+    for earlier, later in itertools.pairwise(events):
+        assert (later.prev, later.seq) == (earlier.hash, earlier.seq + 1)
+
+
+def on_disk(directory: Path) -> bytes:
+    return b"".join(path.read_bytes() for path in directory.glob("incidents.db*"))
+
+
+async def test_what_is_kept_of_an_incident_is_sealed(tmp_path: Path) -> None:
+    """A look at the cluster holds templates with their environment."""
+    async with durable_shop(tmp_path) as there:
+        await asking(there)
+    kept = on_disk(tmp_path)
+    assert b"prod-db" in kept, "the record of events is redacted, and in the clear"
+    assert b"resourceVersion" not in kept
+
+
+async def test_a_database_with_another_key_is_refused(tmp_path: Path) -> None:
+    async with durable_shop(tmp_path) as there:
+        await asking(there)
+    (tmp_path / "state.key").unlink()
+    with pytest.raises(EngineError, match="sealed with another key"):
+        async with durable_shop(tmp_path, there.shop):
+            pass
