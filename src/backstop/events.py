@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Annotated, Literal, Self
+from typing import Annotated, Final, Literal, Self
 
 from pydantic import Field, ValidationError
 
@@ -43,6 +43,8 @@ Defense = Literal[
 """The names of design section 9."""
 
 GENESIS = "0" * 64
+
+_CANONICAL: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
 class AlertReceived(Record):
@@ -181,7 +183,7 @@ class Event(Record):
 def canonical(value: object) -> str:
     """JSON with sorted keys and no spaces, floats as Python's shortest `repr`. Raises ValueError for NaN, infinities and what is no
     JSON."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return _CANONICAL.encode(value)
 
 
 def content_hash(content: Mapping[str, object]) -> str:

@@ -27,6 +27,13 @@ class Played:
         return agent
 
     @property
+    def events(self) -> Path:
+        """Backstop's event record, whose receipt is in `receipts/` beside it."""
+        receipt = Path(self.backstop["receipt"])
+        assert receipt.parent.name == "receipts", f"no receipt was signed: {receipt}"
+        return receipt.parent.with_name("events.jsonl")
+
+    @property
     def naive(self) -> dict[str, Any]:
         agent: dict[str, Any] = self.report["agents"]["naive"]
         return agent

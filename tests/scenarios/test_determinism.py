@@ -16,6 +16,6 @@ def decisions(record: Path) -> list[tuple[str, str, bool, str]]:
 
 def test_the_same_seed_twice_decides_the_same(tmp_path: Path) -> None:
     runs = [play("hallucinated-diagnosis", tmp_path / str(n), "--agent", "backstop", "--seed", "11") for n in range(2)]
-    first, second = (decisions(Path(played.backstop["receipt"])) for played in runs)
+    first, second = (decisions(played.events) for played in runs)
     assert len(first) > 20
     assert first == second

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from backstop.sandbox.images import LEAKED
 from backstop.scenarios.audit import read_audit
 from backstop.scenarios.base import Scenario
 from backstop.scenarios.hallucinated_variants import SCENARIOS as VARIANTS
-from tests.scenarios.play import play
+from tests.scenarios.play import BACKSTOP, play
 
 
 def test_a_hallucinated_diagnosis_takes_the_database_from_the_naive_agent_only(tmp_path: Path) -> None:
@@ -45,11 +46,13 @@ def test_a_hallucinated_diagnosis_takes_the_database_from_the_naive_agent_only(t
 def test_a_record_of_the_run_is_kept_and_holds_together(tmp_path: Path) -> None:
     played = play("hallucinated-diagnosis", tmp_path, "--agent", "backstop")
     assert list(played.report["agents"]) == ["backstop"]
-    receipt = Path(played.backstop["receipt"])
-    events = list(read_events(receipt))
-    assert receipt.is_relative_to(tmp_path)
+    events = list(read_events(played.events))
+    assert played.events.is_relative_to(tmp_path)
+    arguments = [BACKSTOP, "receipt", "verify", played.backstop["receipt"]]
+    checked = subprocess.run(arguments, capture_output=True, text=True, check=False)
+    assert checked.returncode == 0, checked.stdout + checked.stderr
     assert events[-1].body.type == "closed"
-    audited = {r.audit_id: r for r in read_audit(receipt.with_name("audit.jsonl"))}
+    audited = {r.audit_id: r for r in read_audit(played.events.with_name("audit.jsonl"))}
     (write,) = played.backstop["writes"]
     assert audited[write["audit_id"]].user == "system:serviceaccount:backstop:executor"
     assert not [r for r in audited.values() if r.user.endswith(":investigator") and r.committed]
@@ -79,7 +82,7 @@ def test_a_refused_write_is_escalated_and_nothing_is_half_done(tmp_path: Path) -
     assert (played.backstop["outcome"], played.backstop["writes"]) == ("escalated", [])
     assert "tool_guard" in played.backstop["defenses"]
     assert played.naive["outcome"] == "failed"
-    (closed,) = [e.body for e in read_events(Path(played.backstop["receipt"])) if e.body.type == "closed"]
+    (closed,) = [e.body for e in read_events(played.events) if e.body.type == "closed"]
     handoff = closed.outcome.handoff
     assert handoff is not None
     assert handoff.diagnoses
@@ -190,7 +193,7 @@ def test_a_destructive_action_is_blocked_and_past_backstop_the_api_server_refuse
     tried = {attempt["write"]: attempt for attempt in played.backstop["bypass"]}
     assert tried["scale checkout to 0"]["refused_by"] == "K-REPLICAS"
     assert {attempt["status"] for attempt in tried.values()} == {403}
-    audited = read_audit(Path(played.backstop["receipt"]).with_name("audit.jsonl"))
+    audited = read_audit(played.events.with_name("audit.jsonl"))
     thefts = [r for r in audited if r.user.endswith(":executor") and r.code == 403]
     assert len(thefts) == len(tried)
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from backstop.cli import breaker, doctor, drill, policy, sandbox, triage
+from backstop.cli import breaker, doctor, drill, policy, receipt, sandbox, triage
 from backstop.errors import BackstopError, UsageError
 
 app = typer.Typer(
@@ -24,6 +24,7 @@ app.command("doctor", short_help="What is configured, which models answer, what 
 app.add_typer(sandbox.app, name="sandbox")
 app.add_typer(breaker.app, name="breaker")
 app.add_typer(policy.app, name="policy")
+app.add_typer(receipt.app, name="receipt")
 
 
 def _print_version(asked: bool) -> None:

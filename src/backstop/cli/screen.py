@@ -34,6 +34,9 @@ WIDE: Final = 54
 ROWS: Final = 26
 
 
+NOT_SIGNED: Final = "There is no signed receipt of it."
+
+
 class Screen(Protocol):
     """Where a drill is shown. Opened with `with`; what it gives is told every note."""
 
@@ -78,6 +81,9 @@ class Quiet:
         """How it ended, agent by agent, and where the record is."""
         self._console.print(summary_table(report, missed))
         self._console.print(f"record: {record}", soft_wrap=True)
+        if (backstop := report.agents.get("backstop")) is not None:
+            signed = (backstop.receipt or "").endswith(".json")
+            self._console.print(f"check it: backstop receipt verify {backstop.receipt}" if signed else NOT_SIGNED, soft_wrap=True)
 
 
 class Lines(Quiet):

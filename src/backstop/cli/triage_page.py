@@ -57,6 +57,10 @@ def _lines(report: Report) -> Iterator[str]:
     yield ""
     yield from _field("models", _models(report))
     yield from _unwrapped("record", [report.record])
+    if report.receipt is None:
+        yield from _field("receipt", report.signed)
+    else:
+        yield from _unwrapped("receipt", [f"backstop receipt verify {report.receipt}"])
 
 
 def _field(label: str, text: str) -> list[str]:

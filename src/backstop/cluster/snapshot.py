@@ -17,7 +17,7 @@ class Snapshot(Record):
     """One write that is about to be made, or was.
 
     `spec_written` is the spec that it should leave, and once it was answered the one that it left. `undone_from` is the
-    resourceVersion that its undo was bound to, None while there was none."""
+    resourceVersion that its undo was bound to, None while there was none. The audit ids are what a receipt is held against."""
 
     action_id: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]{2,60}$")]
     action: Action
@@ -29,6 +29,8 @@ class Snapshot(Record):
     spec_before: dict[str, JsonValue]
     spec_written: dict[str, JsonValue]
     undone_from: str | None
+    audit_id: str = ""  # of the write, once it is known to be made
+    undo_audit_id: str = ""
 
 
 class SnapshotStore:

@@ -20,9 +20,11 @@ from backstop.cluster.client import ClusterClient
 from backstop.cluster.snapshot import SnapshotStore
 from backstop.errors import BackstopError
 from backstop.executor.rehearsal import PodRehearsal
+from backstop.executor.sealing import Sealer
 from backstop.executor.server import Server
 from backstop.executor.writer import Writer
 from backstop.policy import load_policy
+from backstop.receipts import Issuer, load_signing_keys
 
 _CONNECTIONS = 2  # what one reading of the target uses at a time
 
@@ -36,7 +38,8 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--mode", choices=("observe", "approve", "auto"), default="auto", help="how far it goes, at most")
     parser.add_argument("--policy", required=True, help="a policy file, or `default`")
     parser.add_argument("--socket", type=Path, required=True)
-    parser.add_argument("--state", type=Path, required=True, help="directory for the before-snapshots")
+    parser.add_argument("--state", type=Path, required=True, help="directory for the before-snapshots, signing keys and receipts")
+    parser.add_argument("--receipt-key", type=Path, default=None, help="directory of the signing keys; default in --state")
     parser.add_argument("--deadline", type=float, default=5.0, help="seconds for one call to the API server")
     return parser.parse_args()
 
@@ -55,7 +58,7 @@ async def run(arguments: argparse.Namespace) -> None:
         await client.warm(_CONNECTIONS)
         pods = PodRehearsal(await _rehearser(arguments, stack))
         writer = Writer(client, policy, snapshots, SystemClock(), pods=pods, ceiling=arguments.mode)
-        server = Server(writer, arguments.socket)
+        server = Server(writer, arguments.socket, Sealer(policy, snapshots, _issuer(arguments)))
         beside = [
             asyncio.create_task(_stop_with_parent(stop)),
             asyncio.create_task(_announce(listening, arguments.socket.absolute())),
@@ -65,6 +68,12 @@ async def run(arguments: argparse.Namespace) -> None:
         finally:
             for task in beside:
                 task.cancel()
+
+
+def _issuer(arguments: argparse.Namespace) -> Issuer:
+    keys: Path = arguments.receipt_key or arguments.state / "keys"
+    load_signing_keys(keys)  # makes the first, and says now what cannot be used
+    return Issuer(keys, arguments.state / "receipts", SystemClock())
 
 
 async def _rehearser(arguments: argparse.Namespace, stack: AsyncExitStack) -> ClusterClient | None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Sequence
 from pathlib import Path
 
 from backstop.errors import ExecutorError
 from backstop.executor.protocol import (
-    MAX_LINE,
+    MAX_SEAL,
     Apply,
     Done,
     Refused,
@@ -16,6 +17,8 @@ from backstop.executor.protocol import (
     Rehearsed,
     Reply,
     Request,
+    Seal,
+    Sealed,
     Undo,
     encode,
     parse_reply,
@@ -48,6 +51,14 @@ class ExecutorClient:
     async def undo(self, action_id: str) -> Write:
         return self._write(await self._ask(Undo(op="undo", action_id=action_id)), f"{action_id}-undo")
 
+    async def seal(self, lines: Sequence[str], *, prompts: str) -> Sealed:
+        """The signed receipt of an incident that has ended, from its canonical lines. Raises ExecutorError, also for a record that
+        the executor does not sign."""
+        reply = await self._ask(Seal(op="seal", lines=tuple(lines), prompts=prompts))
+        if not isinstance(reply, Sealed):
+            raise ExecutorError("the executor answered a request for a receipt with something else", unchanged="nothing was signed")
+        return reply
+
     def _write(self, reply: Reply, action_id: str) -> Write:
         if not isinstance(reply, Done) or reply.write.action_id != action_id:
             raise ExecutorError("the executor answered a write with something else", todo=_UNKNOWN)
@@ -67,7 +78,7 @@ class ExecutorClient:
 
     async def _exchange(self, line: bytes) -> bytes:
         try:
-            reader, writer = await asyncio.open_unix_connection(self._socket, limit=MAX_LINE)
+            reader, writer = await asyncio.open_unix_connection(self._socket, limit=MAX_SEAL)
         except OSError as error:
             raise ExecutorError(
                 f"the executor at {self._socket} cannot be reached: {error.strerror or error}", unchanged="nothing was written"

@@ -20,6 +20,9 @@ from backstop.records import Approval, Intent, Record, Verdict, Write
 MAX_LINE: Final = 2**20
 """No request and no reply is longer than this many bytes. An intent holds two pod templates."""
 
+MAX_SEAL: Final = 2**26
+"""A request to seal a record, and its answer, may be this long: 64 MiB."""
+
 ActionId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9.-]{2,60}$")]
 
 
@@ -47,7 +50,16 @@ class Undo(Record):
     action_id: ActionId
 
 
-Request = Rehearse | Apply | Undo
+class Seal(Record):
+    """Sign the record of an incident that has ended. `lines`: its events, canonical, without newlines; `prompts`: the digest of
+    what the agent asks models with, by its own account."""
+
+    op: Literal["seal"]
+    lines: tuple[str, ...]
+    prompts: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+
+
+Request = Rehearse | Apply | Undo | Seal
 
 
 class Rehearsed(Record):
@@ -58,6 +70,14 @@ class Rehearsed(Record):
 class Done(Record):
     ok: Literal[True]
     write: Write
+
+
+class Sealed(Record):
+    """The receipt as a file's text, and the public keys (PEM) that verify it."""
+
+    ok: Literal[True]
+    receipt: str
+    keys: str
 
 
 class Refused(Record):
@@ -92,7 +112,7 @@ class Refused(Record):
         )
 
 
-Reply = Rehearsed | Done | Refused
+Reply = Rehearsed | Done | Sealed | Refused
 
 _REQUEST: Final[TypeAdapter[Request]] = TypeAdapter(Annotated[Request, Field(discriminator="op")])
 _REPLY: Final[TypeAdapter[Reply]] = TypeAdapter(Reply)

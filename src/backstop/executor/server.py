@@ -7,18 +7,22 @@ import contextlib
 import os
 import socket
 import stat
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, Protocol
 
 from backstop.errors import BackstopError, ConfigError, ExecutorError
 from backstop.executor.protocol import (
     MAX_LINE,
+    MAX_SEAL,
     Apply,
     Done,
     Rehearse,
     Rehearsed,
     Reply,
     Request,
+    Seal,
+    Sealed,
     Undo,
     encode,
     parse_request,
@@ -30,6 +34,10 @@ MAX_PATH: Final = 104  # the least that Unix systems allow in sockaddr_un, less 
 MAX_CLIENTS: Final = 32
 IDLE_SECONDS: Final = 30.0
 GRACE_SECONDS: Final = 5.0
+
+_SEAL: Final = b'{"op":"seal"'
+"""How the one request begins that may be longer than the others."""
+_TOO_LONG: Final = refusal(ExecutorError(f"a request is at most {MAX_LINE} bytes", unchanged="nothing was written"))
 
 
 class Writes(Protocol):
@@ -44,11 +52,19 @@ class Writes(Protocol):
     async def undo(self, action_id: str) -> Write: ...
 
 
-class Server:
-    """Listens at one Unix socket (0600, in a directory nobody else may enter) until it is stopped."""
+class Seals(Protocol):
+    """Who signs records: `sealing.Sealer`."""
 
-    def __init__(self, writes: Writes, path: Path) -> None:
+    async def seal(self, lines: Sequence[str], prompts: str) -> Sealed: ...
+
+
+class Server:
+    """Listens at one Unix socket (0600, in a directory nobody else may enter) until it is stopped. Without `seals` it signs
+    nothing."""
+
+    def __init__(self, writes: Writes, path: Path, seals: Seals | None = None) -> None:
         self._writes = writes
+        self._seals = seals
         self._path = path
         self._clients: set[asyncio.Task[None]] = set()
         self._busy: set[asyncio.Task[Reply]] = set()
@@ -57,7 +73,7 @@ class Server:
         """Sets `listening` when calls are answered; ends when `stop` is set, after the call in hand. Raises ConfigError."""
         bound = _bind(self._path)
         try:
-            server = await asyncio.start_unix_server(self._serve_client, sock=bound, limit=MAX_LINE)
+            server = await asyncio.start_unix_server(self._serve_client, sock=bound, limit=MAX_SEAL)
             listening.set()
             await stop.wait()
             server.close()
@@ -102,6 +118,8 @@ class Server:
                 return Rehearsed(ok=True, verdict=await self._writes.rehearse(request.intent))
             if isinstance(request, Apply):
                 return Done(ok=True, write=await self._writes.apply(request.intent, request.approval))
+            if isinstance(request, Seal):
+                return await self._seal(request)
             return Done(ok=True, write=await self._writes.undo(request.action_id))
         except BackstopError as error:
             return refusal(error)
@@ -109,9 +127,14 @@ class Server:
             what = f"the executor failed on this ({type(error).__name__}: {error})"
             return refusal(ExecutorError(what, todo="look at the target: the write may have been made"))
 
+    async def _seal(self, request: Seal) -> Sealed:
+        if self._seals is None:
+            raise ExecutorError("this executor signs no receipts", unchanged="nothing was signed")
+        return await self._seals.seal(request.lines, request.prompts)
+
     def _same_policy(self, request: Request) -> None:
-        """What was written is taken back whoever asks; every other request is for one policy. Raises ExecutorError."""
-        if not isinstance(request, Undo) and request.policy != self._writes.policy_digest:
+        """What was written is taken back, and signed for, whoever asks; all else is for one policy. Raises ExecutorError."""
+        if not isinstance(request, Undo | Seal) and request.policy != self._writes.policy_digest:
             what = "the executor has another policy than whoever asks"
             raise ExecutorError(what, unchanged="nothing was written", todo="start both with the same policy file")
 
@@ -120,13 +143,15 @@ async def _next_line(reader: asyncio.StreamReader, writer: asyncio.StreamWriter)
     """One whole line; None when there will be no more. What is too long or unfinished is refused, and ends the conversation."""
     try:
         async with asyncio.timeout(IDLE_SECONDS):
-            return await reader.readuntil(b"\n")
+            line = await reader.readuntil(b"\n")
+        if len(line) <= MAX_LINE or line.startswith(_SEAL):
+            return line
+        await _send(writer, _TOO_LONG)
     except asyncio.IncompleteReadError as error:
         if error.partial:
             await _send(writer, refusal(ExecutorError("half a request", unchanged="nothing was written")))
     except asyncio.LimitOverrunError:
-        what = f"a request is at most {MAX_LINE} bytes"
-        await _send(writer, refusal(ExecutorError(what, unchanged="nothing was written")))
+        await _send(writer, _TOO_LONG)
     return None
 
 

@@ -134,7 +134,8 @@ class Writer:
         target, undo_id = _target_of(snapshot), snapshot.action_id + UNDO
         state, deployment = await read_target(self._client, target)
         if carries(deployment, undo_id):
-            name = audit_id(undo_id, snapshot.undone_from or "")
+            name = snapshot.undo_audit_id or audit_id(undo_id, snapshot.undone_from or "")
+            self._remember(snapshot, "undo_audit_id", name)
             return _undone(snapshot, state, Landed(state.resource_version, mapping(deployment, "spec"), name, found=True), ())
         if state.uid != snapshot.uid or not carries(deployment, snapshot.action_id):
             raise ClusterConflict(
@@ -146,13 +147,21 @@ class Writer:
         context = Context(now=self._clock.now(), action_id=undo_id, recent=())
         verdict = decide_undo(snapshot.action, state, self._policy, context)
         _require(verdict)
-        self._snapshots.keep(snapshot.model_copy(update={"undone_from": state.resource_version}))
+        snapshot = snapshot.model_copy(update={"undone_from": state.resource_version})
+        self._snapshots.keep(snapshot)
         try:
             landed = await self._fence.send(bind(target, undo_id, state, operations))
         except ClusterConflict as conflict:
             conflict.reason = "StatusChanged"  # whether it was more than that is found by reading again
             raise
+        self._remember(snapshot, "undo_audit_id", landed.audit_id)
         return _undone(snapshot, state, landed, _rules(verdict))
+
+    def _remember(self, snapshot: Snapshot, name: str, audit: str) -> None:
+        """That the write is made must reach the caller, whether or not it can be kept here."""
+        if getattr(snapshot, name) != audit:
+            with contextlib.suppress(RecordError):
+                self._snapshots.keep(snapshot.model_copy(update={name: audit}))
 
     async def _send(self, snapshot: Snapshot, target: WorkloadRef, state: TargetState, change: Change) -> Landed:
         """A write that is known not to have landed leaves no snapshot, so that it counts for no cooldown."""
@@ -165,7 +174,7 @@ class Writer:
                 self._snapshots.forget(snapshot.action_id)
             raise
         with contextlib.suppress(RecordError):  # the write is made: that it was must reach the caller, and the undo has its copy
-            self._snapshots.keep(snapshot.model_copy(update={"spec_written": landed.spec}))
+            self._snapshots.keep(snapshot.model_copy(update={"spec_written": landed.spec, "audit_id": landed.audit_id}))
         return landed
 
     def _own_id(self, intent: Intent) -> Check:
@@ -215,7 +224,9 @@ class Writer:
         if intent.generation >= state.generation or (snapshot.before, snapshot.after) != (intent.before, intent.after):
             what = f"{intent.action_id} was written to {state.ref.key} before this was decided, which is another write"
             raise ExecutorError(what, unchanged=_NOTHING)
-        landed = Landed(state.resource_version, {}, audit_id(intent.action_id, intent.resource_version), found=True)
+        name = snapshot.audit_id or audit_id(intent.action_id, intent.resource_version)
+        self._remember(snapshot, "audit_id", name)
+        landed = Landed(state.resource_version, {}, name, found=True)
         return _write(intent, state, landed, snapshot.allowed_by)
 
 

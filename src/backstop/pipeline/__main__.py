@@ -1,6 +1,7 @@
 """`python -m backstop.pipeline --config FILE`: the Backstop agent as a process, with the investigator's identity.
 
-Says {"ready": true} once everything is imported, and {"incident": id, "closed": Outcome} for each alert. Incidents are worked one
+Says {"ready": true} once everything is imported, and {"incident": id, "closed": Outcome, "receipt": path or null, "signed": a
+sentence} for each alert. Incidents are worked one
 after the other, so that no two of them can act at once. What cannot be used ends it with one sentence and exit code 2.
 """
 
@@ -10,6 +11,7 @@ import asyncio
 import gc
 import sys
 from contextlib import AsyncExitStack
+from pathlib import Path
 
 from backstop.agent_process import AgentConfig, config_of, say, work_commands
 from backstop.breaker import Breaker, budget_of
@@ -25,6 +27,7 @@ from backstop.models.telemetry import export_spans
 from backstop.pipeline.calls import CallFeed
 from backstop.pipeline.history import History
 from backstop.pipeline.incident import Incident, work
+from backstop.pipeline.receipt import ask_receipt
 from backstop.pipeline.session import Tools
 from backstop.policy import load_policy
 
@@ -45,10 +48,11 @@ async def serve(config: AgentConfig) -> None:
         gc.freeze()  # what was imported stays: a full collection of it would be felt in the middle of an incident
         await client.warm(ReadLimits.concurrency)
         policy = load_policy(config.policy)
+        executor = ExecutorClient(config.executor_socket, policy_digest=policy.digest())
         tools = Tools(
             cluster=ClusterReads(client, clock, ReadLimits(log_lines=settings.evidence_log_lines)),
             models=models,
-            executor=ExecutorClient(config.executor_socket, policy_digest=policy.digest()),
+            executor=executor,
             policy=policy,
             breaker=Breaker(config.state / "breaker.json", clock, budget_of(settings)),
             history=History(config.state / "history.json"),
@@ -59,12 +63,14 @@ async def serve(config: AgentConfig) -> None:
             mode=config.mode,
             approver=None,
         )
-        await work_commands(lambda alert: _answer(Incident(tools, alert)), clock)
+        await work_commands(lambda alert: _answer(Incident(tools, alert), executor, config.record), clock)
 
 
-async def _answer(incident: Incident) -> None:
+async def _answer(incident: Incident, executor: ExecutorClient, record: Path) -> None:
     outcome = await work(incident)
-    say(incident=incident.alert.id, closed=outcome.model_dump(mode="json"))
+    signed = await ask_receipt(executor, record, incident.alert.id)
+    path = str(signed.path) if signed.path else None
+    say(incident=incident.alert.id, closed=outcome.model_dump(mode="json"), receipt=path, signed=signed.said)
 
 
 def main() -> int:

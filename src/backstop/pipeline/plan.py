@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 from datetime import datetime
 
 from backstop.cluster.writes import change_for
-from backstop.records import Action, Intent, TargetState
+from backstop.records import Action, Intent, TargetState, action_prefix
 
 
 def plan(action: Action, state: TargetState, *, action_id: str, at: datetime) -> Intent:
@@ -29,4 +28,4 @@ def plan(action: Action, state: TargetState, *, action_id: str, at: datetime) ->
 
 def action_id_for(incident: str, attempt: int) -> str:
     """The same incident and attempt name the same write, also after a restart. `attempt` counts from 1."""
-    return f"bs-{hashlib.sha256(incident.encode()).hexdigest()[:16]}-{attempt}"
+    return f"{action_prefix(incident)}{attempt}"

@@ -25,7 +25,7 @@ from backstop.records.health import Health, ServiceHealth, WorkloadHealth
 from backstop.records.lookups import Describe, DiffRevisions, EventsAbout, Inspection, Logs, ProbeService, Query
 from backstop.records.outcome import Handoff, Outcome, OutcomeKind
 from backstop.records.verdicts import Check, Verdict
-from backstop.records.writes import Availability, DisruptionBudget, Intent, Revision, TargetState, Write
+from backstop.records.writes import Availability, DisruptionBudget, Intent, Revision, TargetState, Write, action_prefix
 
 __all__ = [
     "Action",
@@ -76,6 +76,7 @@ __all__ = [
     "WorkloadRef",
     "Write",
     "action_key",
+    "action_prefix",
     "canonical_digest",
     "clean",
 ]

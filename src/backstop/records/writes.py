@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from datetime import datetime
 from typing import Annotated, Literal
 
@@ -10,6 +11,11 @@ from pydantic import JsonValue, StringConstraints
 from backstop.records.base import ObjectRef, Record, canonical_digest
 from backstop.records.diagnosis import Action
 from backstop.records.health import WorkloadHealth
+
+
+def action_prefix(incident: str) -> str:
+    """What the ids of an incident's writes begin with, so that whoever holds the writes can tell whose they are."""
+    return f"bs-{hashlib.sha256(incident.encode()).hexdigest()[:16]}-"
 
 
 class Intent(Record):

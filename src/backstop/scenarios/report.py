@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, JsonValue
 
 from backstop.events import AnyBody, Closed, DefenseFired, Event, ModelCalled, VerdictReached, Written
 from backstop.models.outcomes import OUTCOMES
+from backstop.pipeline.receipt import receipt_path
 from backstop.records import ModelCall, Write
 from backstop.scenarios.audit import Request
 from backstop.scenarios.base import Expectation
@@ -152,7 +153,7 @@ def backstop_report(events: Sequence[Event], measured: Measured, record: Path) -
         writes=_writes(measured.writes, recorded),
         blocked=_blocked(events),
         cost_usd=_cost(calls),
-        receipt=str(record),
+        receipt=str(_receipt(events, record)),
         incidents=_incidents(events),
         proposed=_proposed(bodies),
         next_steps=_next_steps(bodies),
@@ -201,6 +202,12 @@ def naive_report(notes: Sequence[dict[str, Any]], measured: Measured) -> AgentRe
         incidents=tuple(IncidentEntry(outcome=note.get("outcome", "crashed"), model_calls=1) for note in endings),
         **_measurements(measured),
     )
+
+
+def _receipt(events: Sequence[Event], record: Path) -> Path:
+    """That of the last incident; the event record if it could not be had."""
+    receipt = receipt_path(record, events[-1].incident) if events else record
+    return receipt if receipt.exists() else record
 
 
 def shortfalls(expected: Expectation, report: AgentReport) -> list[str]:

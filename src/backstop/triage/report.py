@@ -20,6 +20,7 @@ from backstop.events import (
     VerdictReached,
     Written,
 )
+from backstop.pipeline.receipt import Signed
 from backstop.policy import Mode, Policy
 from backstop.policy.release import repository
 from backstop.policy.subject import WriteAction
@@ -134,6 +135,8 @@ class Report(Record):
     cost_usd: float | None
     seconds: float
     record: str
+    receipt: str | None  # its path; null: `signed` says why there is none
+    signed: str
 
     @property
     def needs_a_person(self) -> bool:
@@ -168,6 +171,7 @@ class Found:
     sight: Sight
     seconds: float
     record: str
+    receipt: Signed
 
 
 def report(found: Found) -> Report:
@@ -193,6 +197,8 @@ def report(found: Found) -> Report:
         cost_usd=_cost(calls),
         seconds=round(found.seconds, 1),
         record=found.record,
+        receipt=str(found.receipt.path) if found.receipt.path is not None else None,
+        signed=found.receipt.said,
     )
 
 

@@ -25,6 +25,7 @@ from backstop.pipeline.calls import CallFeed
 from backstop.pipeline.history import History
 from backstop.pipeline.incident import Incident, work
 from backstop.pipeline.plan import plan
+from backstop.pipeline.receipt import Signed, ask_receipt
 from backstop.pipeline.session import Tools
 from backstop.policy import Mode, Policy, load_policy
 from backstop.ports import ApproverPort, ClusterPort, ExecutorPort
@@ -126,7 +127,8 @@ class _Run:
         self.log.listen(progress.hear)
         witness = Witness(ClusterReads(client, self._clock, ReadLimits(log_lines=self._settings.evidence_log_lines)))
         sight = self._sight(client.server, witness, progress)
-        outcome = await work(Incident(await self._tools(witness, _Approver(sight, progress)), _alert(self._job)))
+        tools = await self._tools(witness, _Approver(sight, progress))
+        outcome = await work(Incident(tools, _alert(self._job)))
         return report(
             Found(
                 target=self._job.target,
@@ -134,8 +136,14 @@ class _Run:
                 sight=sight,
                 seconds=self._clock.monotonic() - began,
                 record=str(self._job.record),
+                receipt=await self._receipt(tools.executor),
             )
         )
+
+    async def _receipt(self, executor: ExecutorPort) -> Signed:
+        if not isinstance(executor, ExecutorClient):
+            return Signed(None, "not signed: observe mode has no executor, which holds the key")
+        return await ask_receipt(executor, self._job.record / EVENTS, self._job.incident)
 
     def _sight(self, cluster: str, witness: Witness, progress: Progress) -> Sight:
         return Sight(
