@@ -114,7 +114,7 @@ class Store:
                 "seq": row.event.seq,
                 "step": row.step,
                 "inside": row.inside,
-                "line": row.event.model_dump_json(),
+                "line": row.event.line(),
             }
             for row in rows
         ]
