@@ -84,6 +84,7 @@ class Engine:
 
     def __init__(self, store: Store, config: EngineConfig, tools: Tools | None, clock: Clock) -> None:
         self._store, self._config, self._tools, self._clock = store, config, tools, clock
+        self._at_work = set[asyncio.Task[object]]()
         self.closed: Callable[[str], Awaitable[None]] | None = None  # told of each incident that has ended
 
     async def submit(self, alert: Alert) -> Submitted:
@@ -143,8 +144,18 @@ class Engine:
         await asyncio.to_thread(self._store.cancel, incident, f"by {by}: {why}")
         await DBOS.send_async(incident, None, topic=_TOPIC)  # wakes one that waits for an answer
 
+    async def stop(self) -> None:
+        """Leaves what is being worked where it stands: DBOS keeps no end of a task that was cancelled, and runs it again."""
+        for task in self._at_work:
+            task.cancel()
+        await asyncio.gather(*self._at_work, return_exceptions=True)
+
     async def run(self, alert: Alert) -> str:
         """One run of one incident, whether or not an earlier one got somewhere. Gives how it ended."""
+        task = asyncio.current_task()
+        if task is not None:
+            self._at_work.add(task)
+            task.add_done_callback(self._at_work.discard)
         if self._tools is None:
             raise UsageError("this process submits incidents and works none")
         if (await self.find(alert.id)).state == "cancelled":
@@ -259,6 +270,7 @@ async def engine(config: EngineConfig, tools: Tools | None, clock: Clock) -> Asy
         await running.resume()
         yield running
     finally:
+        await running.stop()
         await asyncio.to_thread(DBOS.destroy)
         asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor())  # DBOS put its own there, and has closed it
         _running = None
