@@ -9,6 +9,8 @@ help: ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
 
 .venv/.run: requirements/run.txt pyproject.toml
+	@command -v '$(PYTHON)' > /dev/null || \
+	  { echo "There is no '$(PYTHON)' here. Nothing was installed: name a Python 3.11 or newer, as in 'make PYTHON=python3.12'." >&2; exit 2; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "Backstop needs Python 3.11 or newer; '$(PYTHON)' is older. Nothing was installed: try 'make PYTHON=python3.12'." >&2; exit 2; }
 	@echo "Setting up .venv (once)…" >&2

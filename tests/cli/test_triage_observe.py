@@ -81,6 +81,11 @@ def test_the_record_is_where_it_says(desk: Desk, checkout: tuple[str | Path, ...
     assert said["record"] == str(record)
     assert "closed" in (record / "events.jsonl").read_text().splitlines()[-1]
     assert "holds the record of another run" in desk.refused(*checkout, "--record", record)
+    somewhere = desk.directory / "somewhere"
+    somewhere.mkdir()
+    (somewhere / "notes.txt").write_text("mine")
+    assert "is not empty" in desk.refused(*checkout, "--record", somewhere)
+    assert [path.name for path in somewhere.iterdir()] == ["notes.txt"]
 
 
 def test_the_page_is_plain_and_fits_eighty_columns(desk: Desk, checkout: tuple[str | Path, ...]) -> None:

@@ -241,6 +241,8 @@ def _record(job: Job, clock: Clock, stack: AsyncExitStack) -> EventLog:
         raise UsageError(
             f"{job.record} holds the record of another run", unchanged="nothing was started", todo="name a new one with --record"
         )
+    if any(job.record.iterdir()):
+        raise UsageError(f"{job.record} is not empty", unchanged="nothing was started", todo="name a new directory with --record")
     return stack.enter_context(EventLog(job.record / EVENTS, clock))
 
 
