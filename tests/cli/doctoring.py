@@ -77,10 +77,14 @@ def emulator(script: dict[str, Any], directory: Path) -> Iterator[str]:
         process.stdout.close()
 
 
+class _Patient(ThreadingHTTPServer):
+    request_queue_size = 128  # the reviews are asked for all at once, and with the default of 5 a busy machine resets some
+
+
 @contextmanager
 def answering(answer: type[BaseHTTPRequestHandler]) -> Iterator[str]:
     """A server of a few lines; its address."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), answer)
+    server = _Patient(("127.0.0.1", 0), answer)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:
