@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from backstop.errors import EngineError
-from backstop.events import ApprovalAsked, DefenseFired, EvidenceGathered
+from backstop.events import ApprovalAsked, DefenseFired, EvidenceGathered, Measured
 from backstop.records import OutcomeKind
 from tests.engine.durable_shop import DurableShop, durable_shop
-from tests.engine.incidents_contract import IncidentsContract, asking, reached
+from tests.engine.incidents_contract import IncidentsContract, alert, asking, reached
 
 
 @pytest.fixture
@@ -55,6 +56,19 @@ async def test_what_is_kept_of_an_incident_is_sealed(tmp_path: Path) -> None:
     kept = on_disk(tmp_path)
     assert b"prod-db" in kept, "the record of events is redacted, and in the clear"
     assert b"resourceVersion" not in kept
+
+
+async def test_an_alert_that_says_it_began_tomorrow_moves_no_clock(tmp_path: Path) -> None:
+    """Cooldowns, windows and the end of a question are counted from now."""
+    async with durable_shop(tmp_path) as there:
+        tomorrow = alert().model_copy(update={"started_at": there.shop.clock.now() + timedelta(days=1)})
+        await there.incidents.submit(tomorrow)
+        ended = await reached(there.incidents, tomorrow.id, "closed", "awaiting_approval")
+        if ended.asks is not None:
+            assert ended.asks.expires_at < there.shop.clock.now() + timedelta(hours=12)
+        measured = [event.body.health.at for event in await there.incidents.events(tomorrow.id) if isinstance(event.body, Measured)]
+        assert all(at < tomorrow.started_at for at in measured)
+    assert ended.writes == 0
 
 
 async def test_a_database_with_another_key_is_refused(tmp_path: Path) -> None:

@@ -127,7 +127,7 @@ class Engine:
             raise UsageError(
                 f"{incident} asks for nothing{late}",
                 unchanged="nothing was decided",
-                todo="'backstop incidents list' shows what waits",
+                todo="list what waits for an answer",
             )
         said = {"decision": asked.decision, "answer": answer, "by": by, "why": why, "at": now, "expires_at": asked.expires_at}
         message = Approval.model_validate(said).model_dump(mode="json")
@@ -138,7 +138,7 @@ class Engine:
     async def cancel(self, incident: str, *, by: str, why: str) -> None:
         found = await self.find(incident)
         if found.state in {"closed", "cancelled", "failed"}:
-            raise UsageError(f"{incident} has ended", unchanged="nothing was changed", todo="see it with 'backstop incidents show'")
+            raise UsageError(f"{incident} has ended", unchanged="nothing was changed", todo="look at its record")
         if await asyncio.to_thread(self._store.cancel_queued, incident, f"by {by}: {why}"):
             return
         await asyncio.to_thread(self._store.cancel, incident, f"by {by}: {why}")
@@ -166,7 +166,7 @@ class Engine:
             incident=alert.id,
             log=log,
             store=self._store,
-            time=StepClock(self._clock, alert.started_at),
+            time=StepClock(self._clock),
             resumed=resumed,
             worker=self._config.worker,
         )

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import base64
 import binascii
+import contextlib
 import json
-import os
 import secrets
 from pathlib import Path
 from typing import Final
@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from dbos import Serializer
 from pydantic import JsonValue
 
+from backstop.durable import create_file
 from backstop.errors import ConfigError, EngineError
 
 KEY_BYTES: Final = 32
@@ -47,16 +48,10 @@ class StateKey:
     def of_file(cls, path: Path) -> StateKey:
         """The key in `path`, which is made if there is none. Raises ConfigError."""
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        except FileExistsError:
-            return cls._read(path)
+            with contextlib.suppress(FileExistsError):
+                create_file(path, secrets.token_hex(KEY_BYTES))
         except OSError as error:
             raise ConfigError(f"the state key {path} cannot be made: {error.strerror}", unchanged="nothing was started") from error
-        with os.fdopen(descriptor, "w") as file:
-            file.write(secrets.token_hex(KEY_BYTES))
-            file.flush()
-            os.fsync(file.fileno())
         return cls._read(path)
 
     @classmethod

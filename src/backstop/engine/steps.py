@@ -52,7 +52,7 @@ class StepClock:
     """The time of one incident: inside a step the world's, between steps when the last one ended."""
 
     world: Clock
-    at: datetime
+    at: datetime = _EPOCH  # until the first step has ended: an alert says when it began, and may lie
 
     def now(self) -> datetime:
         return self.world.now() if within_step() else self.at
@@ -118,14 +118,11 @@ class KeptSteps:
                 async with asyncio.timeout(left):
                     await self._refuse_if_cancelled()
                     came: Json = {"ok": kind.dump_python(await effect(), mode="json")}
-            except TimeoutError:
-                if left is None:
-                    raise
-                came = {"late": True}
             except BackstopError as error:
                 came = {"error": _told(error)}
             except Exception as error:  # noqa: BLE001  a bug of ours is kept as one, so that a second run ends as the first
-                came = {"error": _told(InvariantError(f"Backstop itself failed ({type(error).__name__}: {error})"))}
+                bug = InvariantError(f"Backstop itself failed ({type(error).__name__}: {error})")
+                came = {"late": True} if isinstance(error, TimeoutError) and left is not None else {"error": _told(bug)}
         return {"at": self.time.world.now().isoformat(), **came}
 
     async def _refuse_if_cancelled(self) -> None:

@@ -83,7 +83,7 @@ class Store:
         with explained(self.engine), self.engine.connect() as connection:
             row = connection.execute(sa.select(INCIDENTS).where(INCIDENTS.c.id == incident)).mappings().first()
         if row is None:
-            raise NotFoundError(f"there is no incident {incident}", todo="'backstop incidents list' has those that there are")
+            raise NotFoundError(f"there is no incident {incident}", todo="list those that there are")
         return _summary(row)
 
     def open_alerts(self) -> tuple[Alert, ...]:
@@ -138,10 +138,11 @@ class Store:
             return connection.execute(INCIDENTS.update().where(open_still).values(_WORKING)).rowcount == 1
 
     def failed(self, incident: str, reason: str) -> None:
-        """The engine cannot go on with it."""
+        """The engine cannot go on with it, and its turn is somebody else's."""
         changes = {"state": "failed", "reason": reason, "updated_at": self.clock.now().isoformat(), "asks": None}
         with explained(self.engine), self.engine.begin() as connection:
             connection.execute(INCIDENTS.update().where(INCIDENTS.c.id == incident).values(changes))
+            connection.execute(REMEDIATIONS.delete().where(REMEDIATIONS.c.incident == incident))
 
     def cancel(self, incident: str, said: str) -> None:
         """`said`: by whom, and why."""

@@ -1,4 +1,4 @@
-"""What an incident has come to, folded from its record: one reading of it for every engine."""
+"""What an incident has come to, folded from its record, for an engine that keeps no list of its own."""
 
 from __future__ import annotations
 

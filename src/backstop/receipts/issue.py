@@ -13,9 +13,10 @@ from importlib.metadata import version
 from pathlib import Path
 
 from backstop.clock import Clock
+from backstop.durable import create_file
 from backstop.errors import ReceiptError
 from backstop.receipts.envelope import payload_of, seal, take_apart
-from backstop.receipts.keys import create_file, load_signing_keys
+from backstop.receipts.keys import load_signing_keys
 from backstop.receipts.record import Json, check_chain
 from backstop.receipts.statement import run_of, statement, subject
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import os
 import re
 import stat
 from dataclasses import dataclass
@@ -25,6 +24,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_public_key,
 )
 
+from backstop.durable import create_file
 from backstop.errors import ConfigError
 
 _NAME: Final = re.compile(r"^receipt-([0-9]{4,8})\.pem$")
@@ -103,26 +103,6 @@ def load_public(path: Path) -> PublicKeys:
     if not keys:
         raise ConfigError(f"{path} holds no Ed25519 public key", todo="name the installation's receipt.pub with --key")
     return keys
-
-
-def create_file(path: Path, text: str) -> None:
-    """Writes a new file whole and to disk, for its owner only. Raises FileExistsError if there is one: whoever comes second loses;
-    OSError otherwise."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.link(draft, path)
-    finally:
-        draft.unlink(missing_ok=True)
-    directory = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
 
 
 def _files(directory: Path) -> list[tuple[int, Path]]:

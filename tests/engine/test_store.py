@@ -1,0 +1,55 @@
+"""What the engine's own tables promise: a turn is one of so many, and a record has one writer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from backstop.clock import ManualClock
+from backstop.engine.database import connect, prepare
+from backstop.engine.sealing import StateKey
+from backstop.engine.store import Row, Store, Superseded
+from backstop.events import GENESIS, AlertReceived, Event
+from tests.engine.incidents_contract import alert
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    database = connect(f"sqlite:///{tmp_path}/incidents.db")
+    prepare(database, StateKey.of_file(tmp_path / "state.key"))
+    return Store(database, ManualClock())
+
+
+def test_so_many_write_at_a_time(store: Store) -> None:
+    assert [store.take_turn(name, 2) for name in ("a", "b", "c", "a")] == [True, True, False, True]
+    store.end_turn("b")
+    assert store.take_turn("c", 2)
+
+
+def test_one_that_the_engine_cannot_go_on_with_gives_its_turn_back(store: Store) -> None:
+    assert store.take_turn("a", 1)
+    store.failed("a", "the database is of tomorrow")
+    assert store.take_turn("b", 1)
+
+
+def test_a_run_that_was_taken_over_adds_nothing(store: Store) -> None:
+    first = alert()
+    assert store.receive(first)
+    body = AlertReceived(alert=first)
+    event = Event(seq=1, at=store.clock.now(), incident=first.id, body=body, prev=GENESIS, hash="0" * 64)
+    store.claim(first.id, "earlier")
+    store.claim(first.id, "later")
+    with pytest.raises(Superseded):
+        store.add(first.id, [Row(0, False, event)], "earlier")
+    assert store.rows(first.id) == ()
+    store.add(first.id, [Row(0, False, event)], "later")
+    assert len(store.rows(first.id)) == 1
+
+
+def test_a_key_is_made_once_and_for_its_owner_only(tmp_path: Path) -> None:
+    path = tmp_path / "state.key"
+    sealed = StateKey.of_file(path).seal("a secret")
+    assert StateKey.of_file(path).open(sealed) == "a secret"
+    assert path.stat().st_mode & 0o077 == 0
+    assert [file.name for file in tmp_path.iterdir()] == ["state.key"]
