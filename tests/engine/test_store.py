@@ -8,9 +8,10 @@ import pytest
 
 from backstop.clock import ManualClock
 from backstop.engine.database import connect, prepare
+from backstop.engine.record import KeptLog, inside
 from backstop.engine.sealing import StateKey
 from backstop.engine.store import Row, Store, Superseded
-from backstop.events import GENESIS, AlertReceived, Event
+from backstop.events import GENESIS, AlertReceived, DefenseFired, Event
 from tests.engine.incidents_contract import alert
 
 
@@ -45,6 +46,23 @@ def test_a_run_that_was_taken_over_adds_nothing(store: Store) -> None:
     assert store.rows(first.id) == ()
     store.add(first.id, [Row(0, False, event)], "later")
     assert len(store.rows(first.id)) == 1
+
+
+async def test_what_a_step_that_died_said_stays_and_what_it_says_anew_follows(store: Store) -> None:
+    """And what was said between steps is not said again."""
+    first = alert()
+    store.receive(first)
+    for run, number in (("earlier", 2), ("later", 3)):
+        log = KeptLog(first.id, store, store.clock, owner=run)
+        await log.load()
+        log.append(first.id, AlertReceived(alert=first))
+        log.anew()
+        with inside():
+            log.append(first.id, DefenseFired(defense="fallback", reason=run))
+        await log.flush()
+        assert len(store.rows(first.id)) == number
+    said = [row.event.body.reason for row in store.rows(first.id) if isinstance(row.event.body, DefenseFired)]
+    assert said == ["earlier", "later"]
 
 
 def test_a_key_is_made_once_and_for_its_owner_only(tmp_path: Path) -> None:
