@@ -11,7 +11,8 @@
     │   └── ReplyLost           the request may or may not have been carried out
     ├── ModelError              no hop of the chain gave a usable reply
     │   └── ExtractionRefused   a reply that does not say exactly one thing
-    ├── ExecutorError           the executor refused, failed or is gone
+    ├── ExecutorError           the executor refused or failed
+    │   └── ExecutorGone        nobody listens at its socket, or whoever did ended in the middle of a call
     ├── IncidentCancelled       a person ended an incident before its next write
     ├── EngineError             the engine's database cannot be used, or holds what this version cannot go on with
     ├── RecordError             the event record cannot be written or does not hold together
@@ -92,6 +93,10 @@ class ExtractionRefused(ModelError):
 
 class ExecutorError(BackstopError):
     """The executor refused, failed or is gone. Nothing is known to have been written unless its reply said so."""
+
+
+class ExecutorGone(ExecutorError):
+    """Nobody listens at the executor's socket, or whoever did ended in the middle of a call: another may take its place."""
 
 
 class RecordError(BackstopError):

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from backstop.errors import ClusterConflict, ExecutorError
+from backstop.errors import ClusterConflict, ExecutorError, ExecutorGone
 from backstop.executor.client import ExecutorClient
 from backstop.policy import DEFAULT
 from tests.executor.process import executor, spawn
@@ -105,6 +105,55 @@ async def test_killed_after_the_commit_its_successor_finds_the_write(
             assert len(api.patches()) == 1
             await client.undo(intent.action_id)
     assert api.checkout["spec"]["template"]["spec"]["containers"][0]["image"] == "demo/web:1.2-errors"
+
+
+@pytest.mark.parametrize(("fault", "patches"), [("hang", 2), ("commit_and_hang", 1)])
+async def test_a_patient_caller_gets_one_write_from_the_successor_of_an_executor_that_was_killed(
+    api: StubApi, tmp_path: Path, short: Path, planned: Plan, fault: str, patches: int
+) -> None:
+    intent = await planned()
+    kubeconfig = api.kubeconfig(tmp_path, WRITER)
+    async with executor(kubeconfig, short) as running:
+        api.faults.append(fault)
+        client = ExecutorClient(running.socket, policy_digest=DEFAULT.digest(), patience=20)
+        call = asyncio.ensure_future(client.apply(intent))
+        async with asyncio.timeout(10):
+            await api.patching.wait()
+        running.process.kill()
+        await running.process.wait()
+        async with executor(kubeconfig, short):
+            write = await call
+    assert (write.after, write.audit_id) == (intent.after, api.patches()[-1][2])
+    assert len(api.patches()) == patches  # the first of two was never carried out: the API server hung
+    assert api.checkout["metadata"]["annotations"]["backstop.dev/action-id"] == intent.action_id
+
+
+async def test_a_patient_caller_never_says_that_nothing_was_written_after_it_was_cut_off(
+    api: StubApi, tmp_path: Path, planned: Plan
+) -> None:
+    intent = await planned()
+    async with executor(api.kubeconfig(tmp_path, WRITER)) as running:
+        api.faults.append("hang")
+        client = ExecutorClient(running.socket, policy_digest=DEFAULT.digest(), patience=0.5)
+        call = asyncio.ensure_future(client.apply(intent))
+        async with asyncio.timeout(10):
+            await api.patching.wait()
+        running.process.kill()
+        with pytest.raises(ExecutorGone) as gone:  # the last thing it met is a socket at which nobody listens
+            await call
+    assert gone.value.unchanged == ""
+
+
+async def test_what_another_executor_wrote_is_never_told_as_not_written(api: StubApi, tmp_path: Path, planned: Plan) -> None:
+    intent = await planned()
+    kubeconfig = api.kubeconfig(tmp_path, WRITER)
+    async with executor(kubeconfig) as elsewhere:
+        await ExecutorClient(elsewhere.socket, policy_digest=DEFAULT.digest()).apply(intent)
+    async with executor(kubeconfig) as here:
+        with pytest.raises(ExecutorError, match="no snapshot here") as unknown:
+            await ExecutorClient(here.socket, policy_digest=DEFAULT.digest()).apply(intent)
+    assert unknown.value.unchanged == ""
+    assert len(api.patches()) == 1
 
 
 async def test_no_executor_is_an_executor_error(short: Path) -> None:

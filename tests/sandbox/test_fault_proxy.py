@@ -64,8 +64,10 @@ class Upstream:
         self.seen: list[tuple[str, str]] = []
         self.users: list[str | None] = []
         self.more = asyncio.Event()
+        self.arrived = asyncio.Event()
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
+        self.arrived.set()
         self.seen.append((request.method, request.raw_path))
         self.users.append(request.headers.get("Authorization"))
         if request.path == "/refused":
@@ -199,6 +201,27 @@ async def test_a_hang_answers_nothing_and_ends_with_the_client(lab: Lab) -> None
     with pytest.raises(TimeoutError):
         await lab.client.get(DEPLOYMENT, timeout=ClientTimeout(total=0.5))
     assert lab.upstream.seen == []
+
+
+async def test_a_held_reply_is_of_a_request_that_was_carried_out(lab: Lab) -> None:
+    await lab.obey({"do": "hold_reply", "times": 1})
+    asking = asyncio.create_task(lab.client.patch(DEPLOYMENT, data=b"{}"))
+    assert (await lab.line())["fired"]["do"] == "hold_reply"
+    assert lab.upstream.seen == [("PATCH", DEPLOYMENT)]
+    assert not asking.done()
+    asking.cancel()
+    await asyncio.gather(asking, return_exceptions=True)
+
+
+async def test_a_late_request_arrives_after_whoever_sent_it_is_gone(lab: Lab) -> None:
+    await lab.obey({"do": "late", "times": 1})
+    asking = asyncio.create_task(lab.client.patch(DEPLOYMENT, data=b"{}"))
+    assert (await lab.line())["fired"]["do"] == "late"
+    assert lab.upstream.seen == []
+    asking.cancel()
+    await asyncio.gather(asking, return_exceptions=True)
+    await asyncio.wait_for(lab.upstream.arrived.wait(), 5)
+    assert lab.upstream.seen == [("PATCH", DEPLOYMENT)]
 
 
 async def test_a_dropped_watch_is_cut_after_it_began_and_only_watches_are(lab: Lab) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -27,6 +27,7 @@ from backstop.engine.sealing import SealedJson, StateKey
 from backstop.engine.steps import Interrupted, KeptSteps, StepClock
 from backstop.engine.store import Store, Superseded
 from backstop.engine.turns import TurnTaking
+from backstop.engine.watch import Watch
 from backstop.errors import InvariantError, UsageError
 from backstop.events import Event
 from backstop.pipeline.incident import Incident, work
@@ -82,10 +83,9 @@ _running: Engine | None = None  # DBOS is one a process, and calls `_incident` w
 class Engine:
     """The `Incidents` of one installation, and a worker of them if it was given tools. One at a time in a process."""
 
-    def __init__(self, store: Store, config: EngineConfig, tools: Tools | None, clock: Clock) -> None:
-        self._store, self._config, self._tools, self._clock = store, config, tools, clock
+    def __init__(self, store: Store, config: EngineConfig, tools: Tools | None, clock: Clock, watch: Watch) -> None:
+        self._store, self._config, self._tools, self._clock, self._watch = store, config, tools, clock, watch
         self._at_work = set[asyncio.Task[object]]()
-        self.closed: Callable[[str], Awaitable[None]] | None = None  # told of each incident that has ended
 
     async def submit(self, alert: Alert) -> Submitted:
         shown = redact_alert(alert, Redactor(secrets.token_bytes(32)))  # lists are kept in the clear
@@ -160,7 +160,7 @@ class Engine:
             raise UsageError("this process submits incidents and works none")
         if (await self.find(alert.id)).state == "cancelled":
             return "cancelled"
-        log = KeptLog(alert.id, self._store, self._clock, owner=secrets.token_hex(8))
+        log = KeptLog(alert.id, self._store, self._clock, owner=secrets.token_hex(8), heard=self._watch.on_events)
         resumed = await log.load() > 0
         steps = KeptSteps(
             incident=alert.id,
@@ -169,6 +169,7 @@ class Engine:
             time=StepClock(self._clock),
             resumed=resumed,
             worker=self._config.worker,
+            on_step=self._watch.on_step,
         )
         try:
             outcome = await work(Incident(await self._tools_of(steps, log), alert))
@@ -180,8 +181,7 @@ class Engine:
         except Superseded:
             _log.warning("%s was taken over by another worker; this one leaves it", alert.id)
             return "superseded"
-        if self.closed is not None:
-            await self.closed(alert.id)
+        await self._watch.on_closed(alert.id)
         return outcome.kind.value
 
     async def _interrupted(self, incident: str, interrupted: Interrupted) -> None:
@@ -245,13 +245,13 @@ def _answer_to(request: ApprovalRequest, message: object) -> Approval | None:
 
 
 @asynccontextmanager
-async def engine(config: EngineConfig, tools: Tools | None, clock: Clock) -> AsyncIterator[Engine]:
+async def engine(config: EngineConfig, tools: Tools | None, clock: Clock, watch: Watch | None = None) -> AsyncIterator[Engine]:
     """The engine, until the end of the block; incidents that have not ended by then go on at the next start. Without `tools` it
     takes incidents and works none. Raises ConfigError, EngineError."""
     global _running  # noqa: PLW0603
     database = connect(config.url)
     await asyncio.to_thread(prepare, database, config.key)
-    running = Engine(Store(database, clock), config, tools, clock)
+    running = Engine(Store(database, clock), config, tools, clock, watch or Watch())
     settings = DBOSConfig(
         name="backstop",
         system_database_url=database.url.render_as_string(hide_password=False),

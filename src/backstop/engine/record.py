@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -17,6 +17,7 @@ from typing import Final, NamedTuple
 
 from backstop.clock import Clock
 from backstop.engine.store import Row, Store, Superseded
+from backstop.engine.watch import Watch
 from backstop.errors import EngineError, RecordError
 from backstop.events import GENESIS, AnyBody, Event
 
@@ -55,6 +56,7 @@ class KeptLog:
     store: Store
     clock: Clock
     owner: str  # token of this run of the incident; a later run's displaces it
+    heard: Callable[[Sequence[Event]], None] = Watch.on_events
     step: int = 0
 
     def __post_init__(self) -> None:
@@ -121,3 +123,4 @@ class KeptLog:
             rows = tuple(self._waiting)
             await asyncio.to_thread(self.store.add, self.incident, rows, self.owner)
             del self._waiting[: len(rows)]
+            self.heard([row.event for row in rows])

@@ -23,6 +23,7 @@ from backstop import errors
 from backstop.clock import Clock
 from backstop.engine.record import KeptLog, inside, within_step
 from backstop.engine.store import Store
+from backstop.engine.watch import Phase, Watch
 from backstop.errors import BackstopError, IncidentCancelled, InvariantError
 from backstop.events import DefenseFired
 from backstop.records import Record
@@ -75,6 +76,7 @@ class KeptSteps:
     time: StepClock
     resumed: bool  # whether an earlier run left something on record
     worker: str
+    on_step: Callable[[str, Phase], None] = Watch.on_step
     _writing: bool = False
     _main: asyncio.Task[Any] | None = field(default_factory=asyncio.current_task)
 
@@ -90,12 +92,17 @@ class KeptSteps:
             if not aside:
                 self._begin(name)
             await self.log.flush()
-            return await self._outcome(effect, kind)
+            self.on_step(name, "begins")
+            outcome = await self._outcome(effect, kind)
+            self.on_step(name, "done")
+            return outcome
 
         try:
             kept = await DBOS.run_step_async({"name": name}, body)
         except (DBOSException, SQLAlchemyError) as error:
             raise Interrupted(name, error) from error
+        if live:
+            self.on_step(name, "kept")
         said = None if live or again is None else again
         if not aside:
             self._writing = _WRITING.get(name, self._writing)

@@ -220,7 +220,8 @@ class Writer:
         """The write was made before, by this process or by the one that was killed in it."""
         snapshot = self._snapshots.find(intent.action_id)
         if snapshot is None:
-            raise ExecutorError(f"{state.ref.key} bears {intent.action_id}, of which there is no snapshot here", unchanged=_NOTHING)
+            what = f"{state.ref.key} bears {intent.action_id}, of which there is no snapshot here"
+            raise ExecutorError(what, todo="another executor made it: look at the target")  # not `unchanged`: it was written
         if intent.generation >= state.generation or (snapshot.before, snapshot.after) != (intent.before, intent.after):
             what = f"{intent.action_id} was written to {state.ref.key} before this was decided, which is another write"
             raise ExecutorError(what, unchanged=_NOTHING)

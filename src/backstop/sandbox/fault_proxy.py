@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import base64
+import contextlib
 import json
 import signal
 import ssl
@@ -45,6 +46,9 @@ MESSAGES = {
     429: "too many requests, please try again later",
 }
 
+LATE_SECONDS = 0.5
+"""So long a late request travels on after whoever sent it is gone."""
+
 Tell = Callable[[dict[str, Any]], None]
 
 
@@ -57,6 +61,7 @@ class FaultProxy:
         self._tell = tell
         self._admin_token = admin_token
         self._rules: list[Rule] = []
+        self._under_way = set[asyncio.Task[None]]()
         self._session: ClientSession
         self._runner: web.AppRunner
 
@@ -82,6 +87,8 @@ class FaultProxy:
 
     async def stop(self) -> None:
         await self._runner.cleanup()
+        for task in self._under_way:
+            task.cancel()
         await self._session.close()
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
@@ -90,6 +97,8 @@ class FaultProxy:
             return await self._forward(request)
         if rule.request is not None:
             await self._overtake(rule.request)
+        if rule.do == "hold_reply":
+            await self._carry_out(request)
         self._tell({"fired": {"do": rule.do, "method": request.method, "path": request.raw_path}})
         match rule.do:
             case "refuse":
@@ -98,9 +107,33 @@ class FaultProxy:
                 return _status(rule.status)
             case "throttle":
                 return _status(429, retry_after=rule.retry_after)
-            case "hang":
-                await asyncio.Event().wait()  # until the client goes away, which cancels this handler
+            case "hang" | "hold_reply":
+                await _until_gone()
+            case "late":
+                return await self._late(request)
         return await self._forward(request, lose=rule.do == "lose_reply", drop=rule.do == "drop_watch")
+
+    async def _late(self, request: web.Request) -> web.StreamResponse:
+        """What was on its way when whoever asked was killed: it arrives all the same, and nobody hears the answer."""
+        await request.read()  # while there is somebody to read from
+        try:
+            await _until_gone()
+        finally:
+            task = asyncio.create_task(self._carry_out(request, after=LATE_SECONDS))
+            self._under_way.add(task)
+            task.add_done_callback(self._under_way.discard)
+        return _cut(request)
+
+    async def _carry_out(self, request: web.Request, after: float = 0.0) -> None:
+        """The cluster is asked; what it says goes nowhere."""
+        body = await request.read()
+        await asyncio.sleep(after)
+        with contextlib.suppress(ClientError, ConnectionError):
+            async with self._session.request(
+                request.method, URL(self._upstream + request.raw_path, encoded=True), headers=_headers(request), data=body,
+                skip_auto_headers=AUTOMATIC,
+            ) as answer:  # fmt: skip
+                await answer.read()
 
     def _matching(self, request: web.Request) -> Rule | None:
         user = user_of(request.headers.get("Authorization"))
@@ -118,7 +151,7 @@ class FaultProxy:
             self._tell({"error": f"{foreign.method} {foreign.path}: {answer.status} {said[:300]}"})
 
     async def _forward(self, request: web.Request, *, lose: bool = False, drop: bool = False) -> web.StreamResponse:
-        headers = [(k, v) for k, v in request.headers.items() if k.lower() not in HOP_BY_HOP | {"host", "content-length"}]
+        headers = _headers(request)
         body = await request.read() if request.body_exists else None
         try:
             async with self._session.request(
@@ -139,6 +172,15 @@ class FaultProxy:
                 return response
         except (ClientError, ConnectionError):
             return _cut(request)  # the cluster is gone or cut us off: so it is for the client
+
+
+async def _until_gone() -> None:
+    """Until the client goes away, which cancels its handler."""
+    await asyncio.Event().wait()
+
+
+def _headers(request: web.Request) -> list[tuple[str, str]]:
+    return [(k, v) for k, v in request.headers.items() if k.lower() not in HOP_BY_HOP | {"host", "content-length"}]
 
 
 def _cut(request: web.Request) -> web.StreamResponse:

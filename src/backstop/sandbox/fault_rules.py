@@ -9,11 +9,12 @@ import re
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
-Do = Literal["refuse", "error", "throttle", "hang", "drop_watch", "lose_reply", "overtake"]
+Do = Literal["refuse", "error", "throttle", "hang", "drop_watch", "lose_reply", "hold_reply", "late", "overtake"]
 """What happens to the request.
 
 refuse: the connection is cut before the cluster hears of it. error: a 5xx Status. throttle: 429 with Retry-After. hang: no answer.
 drop_watch: the stream is cut after its first bytes. lose_reply: the cluster carries it out, then the connection is cut.
+hold_reply: the cluster carries it out, and no answer ever comes. late: the cluster hears of it only once whoever asked has gone.
 overtake: somebody else's `request` is made first, and then this one passes.
 """
 

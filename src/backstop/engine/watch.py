@@ -1,0 +1,35 @@
+"""Who is told what the engine does, while it does it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from backstop.events import Event
+
+Phase = Literal["begins", "done", "kept"]
+"""Of a step: its effect is about to be had; it was had, and nothing tells of it yet; what it gave is durable."""
+
+
+def _nothing(_name: str, _phase: Phase) -> None:
+    return
+
+
+def _unheard(_events: Sequence[Event]) -> None:
+    return
+
+
+async def _unsigned(_incident: str) -> None:
+    return
+
+
+@dataclass(frozen=True)
+class Watch:
+    """Nobody, unless told otherwise. `on_events` hears events once they are durable, in order, in the engine's loop; after a crash
+    it may have missed the last of them. `on_closed` is waited for before an incident counts as ended, and so is called again after
+    a crash in it."""
+
+    on_step: Callable[[str, Phase], None] = _nothing
+    on_events: Callable[[Sequence[Event]], None] = _unheard
+    on_closed: Callable[[str], Awaitable[None]] = _unsigned
