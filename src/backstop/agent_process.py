@@ -14,7 +14,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
@@ -25,27 +25,38 @@ from backstop.settings import Settings, load_settings
 
 _MAX_LINE = 2**20
 
+C = TypeVar("C", bound="AgentSetup")
 
-class AgentConfig(BaseModel):
-    """The file that `--config` names."""
+
+class AgentSetup(BaseModel):
+    """What any process that works incidents is told: where the cluster, the executor and the policy are, and how far it goes."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     kubeconfig: Path | None = None
     context: str | None = None
-    models_url: str
-    api_key: str
-    lane: str
     executor_socket: Path | None = None
+    executor_patience: float = 0.0  # seconds for which an executor that is gone is waited for, where somebody restarts it
     policy: str = "default"
     mode: Literal["observe", "approve", "auto"] = "auto"
-    record: Path
     state: Path
-    seed: int
     settings: dict[str, Any] = {}
 
     def load_settings(self) -> Settings:
         """Raises ConfigError."""
+        return load_settings(self.settings)
+
+
+class AgentConfig(AgentSetup):
+    """The file that `--config` names, of one lane of a drill."""
+
+    models_url: str
+    api_key: str
+    lane: str
+    record: Path
+    seed: int
+
+    def load_settings(self) -> Settings:
         named = {"models_url": self.models_url, "models_api_key": self.api_key}
         return load_settings({**named, **self.settings})
 
@@ -67,13 +78,13 @@ class NotUnderstood(Record):
 Command = StartIncident | AdvanceClock | NotUnderstood
 
 
-def config_of(program: str, about: str | None) -> AgentConfig:
+def config_of(program: str, about: str | None, kind: type[C]) -> C:
     """Reads the command line and the file it names. Raises ConfigError."""
     parser = argparse.ArgumentParser(prog=program, description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--config", type=Path, required=True, help="a JSON file")
     path: Path = parser.parse_args().config
     try:
-        return AgentConfig.model_validate_json(path.read_bytes())
+        return kind.model_validate_json(path.read_bytes())
     except OSError as error:
         raise ConfigError(f"cannot read {path}: {error.strerror}") from error
     except ValidationError as error:

@@ -178,7 +178,7 @@ def open_record(path: Path) -> TextIO:
 
 def main() -> int:
     try:
-        config = config_of("backstop.naive", __doc__)
+        config = config_of("backstop.naive", __doc__, AgentConfig)
     except BackstopError as error:
         print(f"backstop naive: {error}", file=sys.stderr)  # noqa: T201  the interface of the process
         return 2

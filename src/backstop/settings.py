@@ -146,6 +146,13 @@ class Settings(BaseSettings):
 
     state_dir: Annotated[Path, AfterValidator(Path.expanduser), Field(validate_default=True)] = Path("~/.local/state/backstop")
 
+    # The service and its workers: `backstop serve`.
+    database_url: SecretStr | None = None  # sqlite:////FILE or postgresql://…; None: a SQLite file in the state directory
+    state_key: SecretStr | None = None  # 64 hexadecimal digits that seal what is kept; None: a file in the state directory
+    token: SecretStr | None = None  # opens the whole API
+    monitoring_token: SecretStr | None = None  # hands alerts in, reads metrics, and no more
+    max_remediations: Count = 4  # incidents that may rehearse, write or measure at a time, over all workers
+
     # The anomaly budget: so many anomalies within a window, and Backstop stops acting.
     breaker_target_anomalies: Count = 2
     breaker_target_window_seconds: Annotated[float, Field(gt=0, le=2_592_000, allow_inf_nan=False)] = 86_400.0

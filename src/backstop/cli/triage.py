@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final, NoReturn
 
 import typer
 
+from backstop.cli.writing import UNCHANGED, Modes, write_access
 from backstop.errors import BackstopError, UsageError
 
 if TYPE_CHECKING:
@@ -18,22 +18,12 @@ if TYPE_CHECKING:
 
     from backstop.events import AnyBody
     from backstop.records import Approval, ApprovalRequest, WorkloadRef
-    from backstop.triage.executor import Identity, WriteAccess
     from backstop.triage.report import ProposalEntry, Report
     from backstop.triage.run import Job, Progress
 
 NEEDS_A_PERSON: Final = 3
 INTERRUPTED: Final = 130
 AGAIN_SECONDS: Final = 0.25
-UNCHANGED: Final = "nothing was started, and nothing was written"
-
-
-class Modes(StrEnum):
-    """How far a run goes, at most."""
-
-    OBSERVE = "observe"
-    APPROVE = "approve"
-    AUTO = "auto"
 
 
 def triage(  # noqa: PLR0913, PLR0917  one per option
@@ -79,9 +69,7 @@ def triage(  # noqa: PLR0913, PLR0917  one per option
         state=where,
         record=(record or where / "triage" / f"{now:%Y%m%dT%H%M%S.%f}-{namespace}-{target.rpartition('/')[2]}").absolute(),
         since=_began(since, now),
-        write=_write_access(
-            mode, _identity(executor_kubeconfig, executor_context), _identity(rehearser_kubeconfig, rehearser_context)
-        ),
+        write=write_access(mode, (executor_kubeconfig, executor_context), (rehearser_kubeconfig, rehearser_context)),
     )
     asyncio.run(_run(job, as_json=as_json))
 
@@ -119,30 +107,6 @@ def _began(since: str | None, now: datetime) -> datetime:
     if began > now:
         raise UsageError(f"'{since}' is still to come", unchanged=UNCHANGED, todo="name a time in the past; UTC if it has no zone")
     return began
-
-
-def _identity(kubeconfig: Path | None, context: str | None) -> Identity | None:
-    from backstop.triage.executor import Identity
-
-    return Identity(kubeconfig, context) if kubeconfig is not None else None
-
-
-def _write_access(mode: Modes, executor: Identity | None, rehearser: Identity | None) -> WriteAccess | None:
-    """Raises UsageError for a mode without the identity that it needs, and for an identity that it must not have."""
-    from backstop.triage.executor import WriteAccess
-
-    if mode is Modes.OBSERVE:
-        if executor is not None or rehearser is not None:
-            todo = "leave --executor-kubeconfig and --rehearser-kubeconfig out, or say --mode approve"
-            raise UsageError("observe mode writes nothing and wants no write identity", unchanged=UNCHANGED, todo=todo)
-        return None
-    if executor is None:
-        raise UsageError(
-            f"{mode.value} mode needs the identity that writes, and this one only reads",
-            unchanged=UNCHANGED,
-            todo="name it with --executor-kubeconfig; 'backstop policy compile' prints its role",
-        )
-    return WriteAccess(executor, rehearser)
 
 
 async def _run(job: Job, *, as_json: bool) -> None:

@@ -181,7 +181,7 @@ class Engine:
         except Superseded:
             _log.warning("%s was taken over by another worker; this one leaves it", alert.id)
             return "superseded"
-        await self._watch.on_closed(alert.id)
+        await self._watch.on_closed(await self.events(alert.id))
         return outcome.kind.value
 
     async def _interrupted(self, incident: str, interrupted: Interrupted) -> None:

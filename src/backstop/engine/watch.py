@@ -20,16 +20,16 @@ def _unheard(_events: Sequence[Event]) -> None:
     return
 
 
-async def _unsigned(_incident: str) -> None:
+async def _unsigned(_events: Sequence[Event]) -> None:
     return
 
 
 @dataclass(frozen=True)
 class Watch:
     """Nobody, unless told otherwise. `on_events` hears events once they are durable, in order, in the engine's loop; after a crash
-    it may have missed the last of them. `on_closed` is waited for before an incident counts as ended, and so is called again after
-    a crash in it."""
+    it may have missed the last of them. `on_closed` has the whole record of an incident that has ended; it is called again after a
+    crash in it."""
 
     on_step: Callable[[str, Phase], None] = _nothing
     on_events: Callable[[Sequence[Event]], None] = _unheard
-    on_closed: Callable[[str], Awaitable[None]] = _unsigned
+    on_closed: Callable[[Sequence[Event]], Awaitable[None]] = _unsigned

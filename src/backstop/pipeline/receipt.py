@@ -45,27 +45,38 @@ def prompts_digest() -> str:
     return canonical_digest({"diagnosis": DIAGNOSIS_SYSTEM, "lookups": LOOKUPS_SYSTEM, "judge": JUDGE_SYSTEM})
 
 
-def receipt_path(record: Path, incident: str) -> Path:
-    """Where the receipt of an incident lies, beside its event record."""
+def receipt_path(directory: Path, incident: str) -> Path:
+    """Where the receipt of an incident lies, in the directory of all of them."""
     named = incident if _PLAIN_NAME.match(incident) else hashlib.sha256(incident.encode()).hexdigest()[:32]
-    return record.parent / RECEIPTS / f"{named}.json"
+    return directory / f"{named}.json"
 
 
 async def ask_receipt(executor: SealPort, record: Path, incident: str) -> Signed:
-    """The receipt of an incident whose events are in the file `record`. Never raises for what an executor or a disk may do."""
+    """The receipt of an incident whose events are in the file `record`, beside which it is kept. Never raises for what an executor
+    or a disk may do."""
     try:
-        sealed = await executor.seal(_lines(record, incident), prompts=prompts_digest())
-        path = receipt_path(record, incident)
-        keep_receipt(path, sealed)
+        lines = _lines(record, incident)
+    except OSError as error:
+        return Signed(None, f"not signed: the record cannot be read: {error.strerror}")
+    except BackstopError as error:
+        return Signed(None, f"not signed: {error.what}")
+    return await sign(executor, lines, receipt_path(record.parent / RECEIPTS, incident))
+
+
+def _lines(record: Path, incident: str) -> list[str]:
+    return select(record.read_bytes(), incident)
+
+
+async def sign(executor: SealPort, lines: Sequence[str], path: Path) -> Signed:
+    """The receipt of an incident that has ended, from its canonical lines, kept at `path`. Never raises for what an executor or a
+    disk may do."""
+    try:
+        keep_receipt(path, await executor.seal(lines, prompts=prompts_digest()))
     except BackstopError as error:
         return Signed(None, f"not signed: {error.what}")
     except OSError as error:
         return Signed(None, f"not signed: the receipt cannot be kept: {error.strerror}")
     return Signed(path, f"signed: {path}")
-
-
-def _lines(record: Path, incident: str) -> list[str]:
-    return select(record.read_bytes(), incident)
 
 
 def keep_receipt(path: Path, sealed: Sealed) -> None:
@@ -75,5 +86,6 @@ def keep_receipt(path: Path, sealed: Sealed) -> None:
     if text != sealed.receipt:
         number = payload_of(take_apart(text.encode()))["predicate"]["sequence"]
         path.replace(path.with_name(f"{path.stem}.{number}.json"))
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     replace_file(path.with_name(PUBLIC_KEY), sealed.keys)
     replace_file(path, sealed.receipt)

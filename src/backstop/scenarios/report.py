@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, JsonValue
 
 from backstop.events import AnyBody, Closed, DefenseFired, Event, ModelCalled, VerdictReached, Written
 from backstop.models.outcomes import OUTCOMES
-from backstop.pipeline.receipt import receipt_path
+from backstop.pipeline.receipt import RECEIPTS, receipt_path
 from backstop.records import ModelCall, Write
 from backstop.scenarios.audit import Request
 from backstop.scenarios.base import Expectation
@@ -206,7 +206,7 @@ def naive_report(notes: Sequence[dict[str, Any]], measured: Measured) -> AgentRe
 
 def _receipt(events: Sequence[Event], record: Path) -> Path:
     """That of the last incident; the event record if it could not be had."""
-    receipt = receipt_path(record, events[-1].incident) if events else record
+    receipt = receipt_path(record.parent / RECEIPTS, events[-1].incident) if events else record
     return receipt if receipt.exists() else record
 
 

@@ -20,6 +20,7 @@ from backstop.events import (
     VerdictReached,
     Written,
 )
+from backstop.executor.absent import NOT_REHEARSED
 from backstop.pipeline.receipt import Signed
 from backstop.policy import Mode, Policy
 from backstop.policy.release import repository
@@ -37,7 +38,6 @@ from backstop.records import (
     WorkloadRef,
     action_key,
 )
-from backstop.triage.observing import NOT_REHEARSED
 from backstop.triage.words import blast_radius, bound_to, diff, undo_plan
 
 B = TypeVar("B")

@@ -18,7 +18,9 @@ from backstop.cluster.client import ClusterClient
 from backstop.cluster.reads import ClusterReads, ReadLimits
 from backstop.errors import UsageError
 from backstop.events import AnyBody, Event, EventLog, EvidenceGathered, IntentRecorded, Written
+from backstop.executor.absent import NoExecutor
 from backstop.executor.client import ExecutorClient
+from backstop.executor.process import WriteAccess, executor, identity_arguments
 from backstop.models import Stores, build_models
 from backstop.models.budget import FileSpend
 from backstop.pipeline.calls import CallFeed
@@ -32,8 +34,7 @@ from backstop.ports import ApproverPort, ClusterPort, ExecutorPort
 from backstop.records import Alert, Approval, ApprovalRequest, Diagnosis, Intent, TargetState, WorkloadRef
 from backstop.redaction import Redactor
 from backstop.settings import Settings
-from backstop.triage.executor import Identity, WriteAccess, executor
-from backstop.triage.observing import NoExecutor, Witness, copied_state
+from backstop.triage.observing import Witness, copied_state
 from backstop.triage.preflight import look_ahead
 from backstop.triage.report import Found, ProposalEntry, Report, Sight, proposal, report
 
@@ -199,7 +200,7 @@ class _Run:
         if job.write is None:
             return NoExecutor()
         arguments = (
-            *_identity("", job.write.executor), *_identity("rehearser-", job.write.rehearser), "--mode", job.mode,
+            *identity_arguments("", job.write.executor), *identity_arguments("rehearser-", job.write.rehearser), "--mode", job.mode,
             "--policy", job.policy, "--socket", self._scratch / "x" / "s", "--state", job.state / "executor",
         )  # fmt: skip
         socket = await self._stack.enter_async_context(executor(arguments, job.record / "executor.log"))
@@ -215,13 +216,6 @@ class _Approver:
 
     async def ask(self, request: ApprovalRequest) -> Approval | None:
         return await self.progress.ask(request, proposal(self.sight))
-
-
-def _identity(prefix: str, access: Identity | None) -> tuple[str | Path, ...]:
-    if access is None:
-        return ()
-    context = (f"--{prefix}context", access.context) if access.context else ()
-    return (f"--{prefix}kubeconfig", access.kubeconfig, *context)
 
 
 def _record(job: Job, clock: Clock, stack: AsyncExitStack) -> EventLog:

@@ -61,6 +61,14 @@ async def _socket(process: asyncio.subprocess.Process, complaints: Path) -> Path
     return Path(json.loads(line)["socket"])
 
 
+def identity_arguments(prefix: str, access: Identity | None) -> tuple[str | Path, ...]:
+    """On the executor's command line."""
+    if access is None:
+        return ()
+    context = (f"--{prefix}context", access.context) if access.context else ()
+    return (f"--{prefix}kubeconfig", access.kubeconfig, *context)
+
+
 def _last_words(complaints: Path) -> str:
     lines = [line for line in complaints.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
     return lines[-1].removeprefix("backstop executor: ").rstrip(".") if lines else "it said nothing"
