@@ -74,6 +74,7 @@ class KeptLog:
         for row in rows:
             self._known[Place(row.step, row.inside)] += 1
             self._prev, self._seq = row.event.hash, row.event.seq
+        self.heard([row.event for row in rows])
         return len(rows)
 
     def append(self, incident: str, body: AnyBody) -> None:

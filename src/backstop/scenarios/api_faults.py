@@ -19,5 +19,6 @@ API_FAULTS: dict[str, list[dict[str, Any]]] = {
     "none": [],
     "write-refused": [{"do": "refuse", "method": method, "path": REAL_WRITE} for method in ("PATCH", "PUT", "DELETE")],
     "reply-lost": [{"do": "lose_reply", "method": method, "path": REAL_WRITE, "times": 1} for method in ("PATCH", "PUT")],
+    "write-held": [{"do": "hold_reply", "method": method, "path": REAL_WRITE, "times": 1} for method in ("PATCH", "PUT")],
     "overtaken": [{"do": "overtake", "method": "PATCH", "path": REAL_WRITE, "times": 1, "request": COLLEAGUES_RELEASE}],
 }

@@ -66,7 +66,8 @@ class Expectation:
 
 @dataclass(frozen=True)
 class Scenario:
-    """One failure mode. `cluster`, `models`, `api`, `meanwhile`, `bypass` and `expect` are names of registries beside this file."""
+    """One failure mode. `cluster`, `models`, `api`, `meanwhile`, `crashes`, `bypass` and `expect` are names of registries
+    beside this file."""
 
     name: str
     summary: str  # what is injected, in one sentence
@@ -76,6 +77,7 @@ class Scenario:
     expect: str
     api: str = "none"
     meanwhile: str = "none"  # what somebody else does once the alert is due
+    crashes: str = "none"  # where the agents are killed, and started again
     bypass: str = "none"  # writes that are sent with the executor's own token, past the product, once Backstop is done
     page: Page = CHECKOUT_ERRORS
     aftermath: float = 0.0  # seconds that are watched once the agents are done: what they did may take its time

@@ -26,6 +26,7 @@ from backstop.scenarios.api_faults import API_FAULTS
 from backstop.scenarios.base import NAMESPACE, Scenario
 from backstop.scenarios.bypasses import BYPASSES, Tried
 from backstop.scenarios.bystanders import BYSTANDERS
+from backstop.scenarios.crashes import CRASHES
 from backstop.scenarios.follower import Follower
 from backstop.scenarios.harm import Assessment
 from backstop.scenarios.lane import Lane, LaneName
@@ -37,7 +38,7 @@ from backstop.scenarios.process import Child
 from backstop.scenarios.provider import provider_account
 from backstop.scenarios.report import AgentReport, DrillReport, ErrorRate, Measured, backstop_report, naive_report, read_notes
 from backstop.scenarios.scratch import occupied
-from backstop.scenarios.story import BackstopTeller, Line, Note, tell_bypass, tell_fault, tell_naive
+from backstop.scenarios.story import BackstopTeller, Line, Note, tell_bypass, tell_fault, tell_kill, tell_naive
 
 PROVEN_SECONDS = 1.5
 """So long the shop runs well before it is broken: what it runs then is proven by whole seconds, as creation times are."""
@@ -84,7 +85,7 @@ class Drill:
         self._live = live
         self._clock = SystemClock()
         self._began = time.monotonic()
-        self._lanes = [Lane(name, scratch / name[0], self._record / name, seed) for name in lanes]
+        self._lanes = [self._lane(name) for name in lanes]
         self._service = f"{NAMESPACE}/{scenario.page.service}"
         self._meters: dict[LaneName, Meter] = {}
         self._observers: dict[LaneName, Measurements] = {}
@@ -107,6 +108,11 @@ class Drill:
             return await self._report(await self._journal(await url))
         finally:
             await asyncio.shield(self._stop(emulator))
+
+    def _lane(self, name: LaneName) -> Lane:
+        crashes = CRASHES[self._scenario.crashes]
+        on_kill = lambda who, where: self._say(tell_kill(who, where), name)  # noqa: E731
+        return Lane(name, self._scratch / name[0], self._record / name, self._seed, crashes, on_kill)
 
     async def _start(self, lane: Lane, url: asyncio.Task[str]) -> None:
         await lane.start_cluster()

@@ -77,6 +77,13 @@ EXPECTATIONS: dict[str, Expectation] = {
     "redacted-and-resolved": Expectation(
         endings=(Ending(OutcomeKind.RESOLVED),), writes=1, fired=frozenset({"redaction"}), error_rate_end=RECOVERED
     ),
+    "taken-up-and-resolved": Expectation(
+        endings=(Ending(OutcomeKind.RESOLVED, model_calls=1),),
+        writes=1,
+        fired=frozenset({"resume"}),
+        silent=frozenset({"quality_gate", "judge", "action_gate", "breaker", "undo"}),
+        error_rate_end=RECOVERED,
+    ),
     "breaker-trips": Expectation(
         endings=(Ending(OutcomeKind.ESCALATED), Ending(OutcomeKind.ESCALATED, model_calls=0)),
         writes=0,

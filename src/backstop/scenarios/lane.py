@@ -1,22 +1,26 @@
-"""One agent's world: its cluster, the API fault proxy, the agent, and for Backstop the executor. All separate processes."""
+"""One agent's world: its cluster, the API fault proxy, the agent, and for Backstop the executor. All separate processes.
+
+Where a scenario kills agents, they are started again, and the alert is sent again, as monitoring does."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import shutil
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 from backstop.policy import load_policy
 from backstop.records import Alert
 from backstop.scenarios.bypasses import Bypass, Tried, try_all
+from backstop.scenarios.crashes import HELD, Crash, told
 from backstop.scenarios.installation import write_manifests
 from backstop.scenarios.kube import Kube
 from backstop.scenarios.process import Child, ChildGone
 
 LaneName = Literal["naive", "backstop"]
+OnKill = Callable[[str, str], None]
 
 START_SECONDS = 60.0
 CLOSE_SECONDS = 120.0
@@ -34,13 +38,28 @@ USERS = {
 """Whose requests in the audit log are the agent's."""
 
 MODULES = {"naive": "backstop.naive", "backstop": "backstop.pipeline"}
+DURABLE = "backstop.worker"
+"""What works Backstop's incidents where processes are killed: it keeps them in a database."""
+
+EXECUTOR_PATIENCE = 20.0
+
+
+def ignore(_who: str, _where: str) -> None:
+    """For a lane in which nobody is killed."""
 
 
 class Lane:
     """Starts and stops the processes of one lane. `scratch` is a short temporary path, `record` is kept."""
 
-    def __init__(self, name: LaneName, scratch: Path, record: Path, seed: int) -> None:
+    def __init__(
+        self, name: LaneName, scratch: Path, record: Path, seed: int, crashes: tuple[Crash, ...] = (), on_kill: OnKill = ignore
+    ) -> None:
+        """`crashes`: of the agent, one after the other. `on_kill` is told who was killed, and where."""
         self.name = name
+        self._crashes = list(crashes) if name == "backstop" else [None] * bool(crashes)
+        self._durable = bool(crashes) and name == "backstop"
+        self._on_kill = on_kill
+        self._held = False  # a write, by the proxy: whoever sent it is being killed
         self.seed = seed
         self.record = record
         self.events = record / "events.jsonl"
@@ -70,28 +89,35 @@ class Lane:
     async def start_agent(self, models_url: str, settings: dict[str, Any]) -> None:
         """The agent, warmed up: it only waits for an alert. Its budgets and cooldowns start fresh."""
         self._agents += 1
-        home = self._scratch / f"agent-{self._agents}"
-        home.mkdir()
-        socket = self._scratch / f"{self._agents}.sock" if self.name == "backstop" else None  # a socket's path must be short
-        config: dict[str, Any] = {
-            "kubeconfig": str(self._proxied("investigator" if self.name == "backstop" else "naive")),
-            "context": None,
-            "models_url": models_url,
-            "api_key": f"lane-{self.name}",
-            "lane": self.name,
-            "executor_socket": str(socket) if socket else None,
-            "record": str(self.events),
-            "state": str(home),
-            "seed": self.seed,
-            "settings": settings,
-        }
-        file = home / "config.json"
-        file.write_text(json.dumps(config), encoding="utf-8")
-        self.agent = await self._start("agent", MODULES[self.name], "--config", file)
-        if socket:
-            self._executor = await self._start_executor(socket, home / "snapshots")
+        self._home = self._scratch / f"agent-{self._agents}"
+        self._home.mkdir()
+        self._setup = (models_url, settings)
+        self._socket = self._scratch / f"{self._agents}.sock"  # a socket's path must be short
+        self.agent = await self._start_agent()
+        if self.name == "backstop":
+            self._executor = await self._start_executor()
             await self._executor.read(START_SECONDS)
         await self.agent.read(START_SECONDS)
+
+    async def _start_agent(self) -> Child:
+        self._crash = self._crashes.pop(0) if self._crashes else None
+        file = self._home / "config.json"
+        file.write_text(json.dumps(self._config()), encoding="utf-8")
+        return await self._start("agent", DURABLE if self._durable else MODULES[self.name], "--config", file)
+
+    def _config(self) -> dict[str, Any]:
+        models_url, settings = self._setup
+        models = {"models_url": models_url, "api_key": f"lane-{self.name}", "lane": self.name, "seed": self.seed}
+        both = {
+            "kubeconfig": str(self._proxied("investigator" if self.name == "backstop" else "naive")),
+            "executor_socket": str(self._socket) if self.name == "backstop" else None,
+            "record": str(self.events),
+            "state": str(self._home),
+        }
+        if not self._durable:
+            return both | models | {"settings": settings}
+        asked = {"models_url": models_url, "models_api_key": f"lane-{self.name}"}
+        return both | {"settings": asked | settings, "executor_patience": EXECUTOR_PATIENCE, "crash": self._crash}
 
     async def stop_agent(self) -> None:
         """Ends the agent and its executor, and leaves the cluster as it is."""
@@ -116,6 +142,15 @@ class Lane:
                 return
             if "fired" in message:
                 yield message["fired"]
+                if message["fired"]["do"] in HELD:
+                    await self._kill_in_write()
+
+    async def _kill_in_write(self) -> None:
+        """Whoever sent the write that the proxy holds, and the agent behind it."""
+        self._held = True
+        if self.name == "backstop":
+            await self._executor.kill()
+        await self.agent.kill()
 
     async def advance(self, seconds: float) -> None:
         """Moves the agent's clock."""
@@ -125,7 +160,15 @@ class Lane:
         """Hands the agent an alert; how it says the incident ended, or None if it died of it, or was not done within `patience`
         seconds."""
         patience = CLOSE_SECONDS if patience is None else patience
-        await self.agent.tell_bytes(b'{"alert":' + alert.model_dump_json().encode() + b"}\n")
+        line = b'{"alert":' + alert.model_dump_json().encode() + b"}\n"
+        while True:
+            await self.agent.tell_bytes(line)
+            closed = await self._closed(patience)
+            if closed is not None or self.agent.alive or not (self._held or self._crash or self._crashes):
+                return closed
+            await self._take_up()
+
+    async def _closed(self, patience: float) -> dict[str, Any] | None:
         try:
             async with asyncio.timeout(patience):
                 while "closed" not in (message := await self.agent.read(patience)):
@@ -134,6 +177,21 @@ class Lane:
             return None
         closed: dict[str, Any] = message["closed"]
         return closed
+
+    async def _take_up(self) -> None:
+        """Starts what was killed again."""
+        who = "agent and executor" if self._held and self.name == "backstop" else "the agent"
+        self._on_kill(who, told(None if self._held else self._crash))
+        dead = [self.agent, *([self._executor] if self._held and self.name == "backstop" else [])]
+        for child in dead:
+            await child.stop()
+            self._children.remove(child)
+        self.agent = await self._start_agent()
+        if len(dead) > 1:
+            self._executor = await self._start_executor()
+            await self._executor.read(START_SECONDS)
+        self._held = False
+        await self.agent.read(START_SECONDS)
 
     async def go_around(self, bypasses: Sequence[Bypass]) -> tuple[Tried, ...]:
         """Sends writes straight to the API server with the executor's own token, past the agent and past the proxy."""
@@ -160,10 +218,11 @@ class Lane:
         self._proxy = await self._start("proxy", "backstop.sandbox.fault_proxy", *arguments)
         await self._proxy.read(START_SECONDS)
 
-    async def _start_executor(self, socket: Path, snapshots: Path) -> Child:
+    async def _start_executor(self) -> Child:
         return await self._start(
             "executor", "backstop.executor", "--kubeconfig", self._proxied("executor"),
-            "--rehearser-kubeconfig", self._proxied("rehearser"), "--policy", "default", "--socket", socket, "--state", snapshots,
+            "--rehearser-kubeconfig", self._proxied("rehearser"), "--policy", "default", "--socket", self._socket,
+            "--state", self._home / "snapshots",
         )  # fmt: skip
 
     def _proxied(self, identity: str) -> Path:

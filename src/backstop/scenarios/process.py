@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
+import signal
 import sys
 from pathlib import Path
 from typing import Any, Self
@@ -77,6 +79,12 @@ class Child:
         with contextlib.suppress(ConnectionError):
             self._process.stdin.write(line)
             await self._process.stdin.drain()
+
+    async def kill(self) -> None:
+        """Ends it as kill -9 does, and returns when it has ended."""
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self._process.pid, signal.SIGKILL)
+        await self._process.wait()
 
     def release(self) -> None:
         """Closes its standard input, which ends it when it is done."""

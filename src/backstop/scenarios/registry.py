@@ -11,6 +11,7 @@ from backstop.scenarios import (
     cascading_failure,
     clean_signal,
     cost_blowup,
+    crash_mid_write,
     destructive_action,
     false_alarm,
     hallucinated_diagnosis,
@@ -45,6 +46,7 @@ GROUPS: Final[dict[str, tuple[Scenario, ...]]] = {
         world_moved.SCENARIO,
         secret_in_logs.SCENARIO,
     ),
+    "Processes that are killed": (crash_mid_write.SCENARIO,),
     "Models that are down, slow, malformed or dear": (
         model_failover.SCENARIO,
         rate_limit.SCENARIO,

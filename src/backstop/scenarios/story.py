@@ -134,10 +134,16 @@ def tell_naive(note: dict[str, Any]) -> Line | None:
 def tell_fault(fired: dict[str, Any]) -> Line:
     """One fault of the API proxy."""
     words = {"refuse": "refused", "lose_reply": "carried out, and the reply lost", "hang": "left hanging", "drop_watch": "cut"}
+    words |= {"hold_reply": "carried out, and no answer", "late": "held until whoever sent it is gone"}
     if fired["do"] == "overtake":
         return Line("a colleague changes the same workload, just before the agent's write arrives", "bad", "injected")
     done = words.get(fired["do"], fired["do"])
     return Line(f"the API: {fired['method']} {fired['path'].partition('?')[0].rpartition('/')[2]} {done}", "bad", "injected")
+
+
+def tell_kill(who: str, where: str) -> Line:
+    """A process that was killed, and is started again."""
+    return Line(f"kill -9: {who}, {where}", "bad", "injected")
 
 
 def tell_bypass(tried: Tried) -> Line:
