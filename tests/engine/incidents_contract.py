@@ -8,12 +8,13 @@ class TestMine(IncidentsContract):
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 import pytest
 
-from backstop.engine.port import Incidents, IncidentSummary, State
+from backstop.engine.port import Counts, Incidents, IncidentSummary, State
 from backstop.errors import NotFoundError, UsageError
 from backstop.events import GENESIS, AlertReceived, ApprovalGiven, Closed
 from backstop.records import Alert, OutcomeKind, WorkloadRef
@@ -92,6 +93,30 @@ class IncidentsContract:
         assert [one.id for one in await workplace.incidents.recent(state="closed")] == [well]
         assert await workplace.incidents.recent(state="failed") == ()
 
+    async def test_incidents_are_found_by_how_their_id_begins(self, workplace: Workplace) -> None:
+        for number in (1, 2, 12):
+            await workplace.incidents.submit(alert(number, "catalog"))
+        found = {
+            prefix: [one.id for one in await workplace.incidents.recent(prefix=prefix)]
+            for prefix in ("alert-1", "alert-12", "ALERT", "%")
+        }
+        assert found == {"alert-1": ["alert-12", "alert-1"], "alert-12": ["alert-12"], "ALERT": [], "%": []}
+        assert [one.id for one in await workplace.incidents.recent(prefix="alert-1", limit=1)] == ["alert-12"]
+
+    async def test_every_incident_is_counted(self, workplace: Workplace) -> None:
+        assert await workplace.incidents.counts() == Counts(states={}, outcomes={})
+        cancelled = await asking(workplace)
+        await workplace.incidents.cancel(cancelled.id, by="ada", why="mine")
+        await reached(workplace.incidents, cancelled.id, "cancelled")
+        await asking(workplace, 2)
+        well = (await workplace.incidents.submit(alert(3, "catalog"))).incident
+        ended = await reached(workplace.incidents, well, "closed")
+        assert ended.outcome is not None
+        counts = await workplace.incidents.counts()
+        assert counts.states == {"cancelled": 1, "awaiting_approval": 1, "closed": 1}
+        assert counts.outcomes == dict(Counter([OutcomeKind.ESCALATED, ended.outcome]))
+        assert [one.id for one in await workplace.incidents.recent(state="cancelled")] == [cancelled.id]
+
     async def test_one_incident_at_a_time_per_workload(self, workplace: Workplace) -> None:
         first = await asking(workplace)
         second = (await workplace.incidents.submit(alert(2))).incident
@@ -164,6 +189,22 @@ class IncidentsContract:
             await workplace.incidents.approve(asked.id, by="bob", why="yes")
         await reached(workplace.incidents, asked.id, "closed")
         assert workplace.writes() == 0
+
+    @pytest.mark.parametrize("answer", ["approve", "reject"])
+    @pytest.mark.parametrize("decision", ["0" * 64, "", "0" * 8])
+    async def test_an_answer_to_an_older_question_answers_nothing(self, workplace: Workplace, answer: str, decision: str) -> None:
+        asked = await asking(workplace)
+        with pytest.raises(UsageError):
+            await getattr(workplace.incidents, answer)(asked.id, by="ada", why="I saw another", decision=decision)
+        assert (await workplace.incidents.find(asked.id)).asks == asked.asks
+        assert workplace.writes() == 0
+
+    @pytest.mark.parametrize("digits", [8, 64])
+    async def test_an_answer_to_what_is_asked_now_is_taken(self, workplace: Workplace, digits: int) -> None:
+        asked = await asking(workplace)
+        assert asked.asks is not None
+        await workplace.incidents.approve(asked.id, by="ada", why="that one", decision=asked.asks.decision[:digits])
+        assert (await reached(workplace.incidents, asked.id, "closed")).writes == 1
 
     @pytest.mark.parametrize("answer", ["approve", "reject"])
     async def test_nothing_is_answered_where_nothing_is_asked(self, workplace: Workplace, answer: str) -> None:

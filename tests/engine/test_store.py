@@ -8,11 +8,13 @@ import pytest
 
 from backstop.clock import ManualClock
 from backstop.engine.database import connect, prepare
+from backstop.engine.port import Counts
 from backstop.engine.record import KeptLog, inside
 from backstop.engine.sealing import StateKey
 from backstop.engine.store import Row, Store, Superseded
-from backstop.events import GENESIS, AlertReceived, DefenseFired, Event
-from tests.engine.incidents_contract import alert
+from backstop.events import GENESIS, AlertReceived, ApprovalAsked, DefenseFired, Event
+from backstop.records import ApprovalRequest
+from tests.engine.incidents_contract import BEGAN, alert
 
 
 @pytest.fixture
@@ -32,6 +34,33 @@ def test_one_that_the_engine_cannot_go_on_with_gives_its_turn_back(store: Store)
     assert store.take_turn("a", 1)
     store.failed("a", "the database is of tomorrow")
     assert store.take_turn("b", 1)
+
+
+def test_an_answer_to_what_was_asked_before_takes_nothing(store: Store) -> None:
+    """Whoever looked at the earlier question finds it answered by nobody, and the new one open."""
+    store.receive(alert())
+    store.claim("alert-1", "run")
+    earlier, later = question("a"), question("b")
+    for seq, request in enumerate((earlier, later), 1):
+        event = Event(seq=seq, at=store.clock.now(), incident="alert-1", body=ApprovalAsked(request=request), prev=GENESIS, hash="")
+        store.add("alert-1", [Row(0, False, event)], "run")
+    assert not store.answered("alert-1", earlier)
+    assert store.find("alert-1").asks == later
+    assert [store.answered("alert-1", later) for _ in range(2)] == [True, False]
+
+
+def question(digit: str) -> ApprovalRequest:
+    return ApprovalRequest(
+        incident="alert-1", decision=digit * 64, action="restart deployment/checkout", target=alert().target, before={}, after={},
+        why="it fails", evidence_digest="e", expires_at=BEGAN,
+    )  # fmt: skip
+
+
+def test_counts_are_of_all_there_are(store: Store) -> None:
+    for number in range(1, 1003):
+        store.receive(alert(number))
+    store.failed("alert-1", "lost")
+    assert store.counts() == Counts(states={"queued": 1001, "failed": 1}, outcomes={})
 
 
 def test_a_run_that_was_taken_over_adds_nothing(store: Store) -> None:

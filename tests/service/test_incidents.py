@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -28,9 +29,17 @@ async def test_incidents_are_listed_newest_first(service: Served) -> None:
 
 async def test_incidents_are_listed_by_state(service: Served) -> None:
     asked = await asking(service.there)
-    assert (await service.get("/api/v1/incidents?state=closed")).json == {"incidents": []}
+    assert (await service.get("/api/v1/incidents?state=closed")).json["incidents"] == []
     (one,) = (await service.get("/api/v1/incidents?state=awaiting_approval")).json["incidents"]
     assert IncidentSummary.model_validate_json((await service.get(f"/api/v1/incidents/{one['id']}")).text) == asked
+
+
+async def test_incidents_are_found_by_how_their_id_begins(service: Served) -> None:
+    for number in (1, 2, 12):
+        await service.there.incidents.submit(alert(number, "catalog"))
+    page = (await service.get("/api/v1/incidents?prefix=alert-1")).json
+    assert [one["id"] for one in page["incidents"]] == ["alert-12", "alert-1"]
+    assert datetime.fromisoformat(page["now"]) == service.there.shop.clock.now()
 
 
 async def test_events_are_the_record_itself(service: Served) -> None:
@@ -74,6 +83,14 @@ async def test_a_yes_to_another_write_is_none(service: Served) -> None:
     assert asked.asks is not None
     seen = asked.asks.decision[:12]
     assert (await service.post(f"/api/v1/incidents/{asked.id}/approve", {**WORD, "decision": seen})).status == 200
+
+
+async def test_a_cancel_is_about_the_incident_whatever_it_asks(service: Served) -> None:
+    asked = await asking(service.there)
+    assert asked.asks is not None
+    named = {**WORD, "decision": asked.asks.decision}
+    assert (await service.post(f"/api/v1/incidents/{asked.id}/cancel", named)).status == 400
+    assert (await service.there.incidents.find(asked.id)).state == "awaiting_approval"
 
 
 async def test_where_nothing_is_asked_nothing_is_answered(service: Served) -> None:
@@ -123,6 +140,7 @@ PATHS = [
     ("GET", "/api/v1/incidents?limit=0", 400),
     ("GET", "/api/v1/incidents?limit=many", 400),
     ("GET", "/api/v1/incidents?state=lost", 400),
+    ("GET", "/api/v1/incidents?prefix=%25", 400),
     ("GET", "/api/v1/incidents/x/events?after=-1", 400),
     ("GET", f"/api/v1/incidents/x/events?after={'9' * 400}", 400),
     ("GET", "/nothing", 404),

@@ -21,7 +21,7 @@ from pydantic import JsonValue, TypeAdapter
 
 from backstop.clock import Clock
 from backstop.engine.database import connect, prepare
-from backstop.engine.port import IncidentSummary, State, Submitted
+from backstop.engine.port import Counts, IncidentSummary, State, Submitted, check_question
 from backstop.engine.record import KeptLog
 from backstop.engine.sealing import SealedJson, StateKey
 from backstop.engine.steps import Interrupted, KeptSteps, StepClock
@@ -98,8 +98,11 @@ class Engine:
         with SetWorkflowID(alert.id), SetEnqueueOptions(queue_partition_key=alert.target.key):
             await DBOS.enqueue_workflow_async(QUEUE, _incident, alert.model_dump(mode="json"))
 
-    async def recent(self, *, limit: int = 50, state: State | None = None) -> tuple[IncidentSummary, ...]:
-        return await asyncio.to_thread(self._store.recent, limit, state)
+    async def recent(self, *, limit: int = 50, state: State | None = None, prefix: str = "") -> tuple[IncidentSummary, ...]:
+        return await asyncio.to_thread(self._store.recent, limit, state, prefix)
+
+    async def counts(self) -> Counts:
+        return await asyncio.to_thread(self._store.counts)
 
     async def find(self, incident: str) -> IncidentSummary:
         return await asyncio.to_thread(self._store.find, incident)
@@ -109,13 +112,14 @@ class Engine:
         rows = await asyncio.to_thread(self._store.rows, incident, after)
         return tuple(row.event for row in rows)
 
-    async def approve(self, incident: str, *, by: str, why: str) -> None:
-        await self._answer(incident, "approved", by, why)
+    async def approve(self, incident: str, *, by: str, why: str, decision: str | None = None) -> None:
+        await self._answer(incident, "approved", by, why, decision)
 
-    async def reject(self, incident: str, *, by: str, why: str) -> None:
-        await self._answer(incident, "rejected", by, why)
+    async def reject(self, incident: str, *, by: str, why: str, decision: str | None = None) -> None:
+        await self._answer(incident, "rejected", by, why, decision)
 
-    async def _answer(self, incident: str, answer: str, by: str, why: str) -> None:
+    async def _answer(self, incident: str, answer: str, by: str, why: str, decision: str | None) -> None:
+        """`asked` is what was looked at, and the store takes an answer to nothing else."""
         asked = (await self.find(incident)).asks
         now = self._clock.now()
         if asked is None or now > asked.expires_at:
@@ -129,6 +133,7 @@ class Engine:
                 unchanged="nothing was decided",
                 todo="list what waits for an answer",
             )
+        check_question(asked, decision)
         said = {"decision": asked.decision, "answer": answer, "by": by, "why": why, "at": now, "expires_at": asked.expires_at}
         message = Approval.model_validate(said).model_dump(mode="json")
         if not await asyncio.to_thread(self._store.answered, incident, asked):

@@ -7,13 +7,13 @@ whenever somebody looks: so a test moves a `ManualClock` and looks.
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from types import TracebackType
 from typing import Final, Literal, Self
 
-from backstop.engine.port import IncidentSummary, State, Submitted
+from backstop.engine.port import Counts, IncidentSummary, State, Submitted, check_question
 from backstop.engine.summary import summary_of
 from backstop.errors import BackstopError, NotFoundError, UsageError
 from backstop.events import Closed, Event, EventLog, IntentRecorded
@@ -108,10 +108,17 @@ class MemoryIncidents:
         await asyncio.sleep(0)  # a task that has not begun cannot say how it was cancelled
         return Submitted(incident=alert.id, new=True)
 
-    async def recent(self, *, limit: int = 50, state: State | None = None) -> tuple[IncidentSummary, ...]:
+    async def recent(self, *, limit: int = 50, state: State | None = None, prefix: str = "") -> tuple[IncidentSummary, ...]:
         self._expire()
-        newest = reversed(self._runs.items())
-        return tuple([_summary(name, run) for name, run in newest if state in {None, run.state}][:limit])
+        newest = [
+            (name, run) for name, run in reversed(self._runs.items()) if state in {None, run.state} and name.startswith(prefix)
+        ]
+        return tuple(_summary(name, run) for name, run in newest[:limit])
+
+    async def counts(self) -> Counts:
+        every = await self.recent(limit=len(self._runs))
+        outcomes = Counter(one.outcome for one in every if one.outcome is not None)
+        return Counts(states=dict(Counter(one.state for one in every)), outcomes=dict(outcomes))
 
     async def find(self, incident: str) -> IncidentSummary:
         return _summary(incident, self._run(incident))
@@ -119,11 +126,11 @@ class MemoryIncidents:
     async def events(self, incident: str, after: int = 0) -> tuple[Event, ...]:
         return tuple(event for event in self._run(incident).events if event.seq > after)
 
-    async def approve(self, incident: str, *, by: str, why: str) -> None:
-        self._answered(incident, "approved", by, why)
+    async def approve(self, incident: str, *, by: str, why: str, decision: str | None = None) -> None:
+        self._answered(incident, "approved", by, why, decision)
 
-    async def reject(self, incident: str, *, by: str, why: str) -> None:
-        self._answered(incident, "rejected", by, why)
+    async def reject(self, incident: str, *, by: str, why: str, decision: str | None = None) -> None:
+        self._answered(incident, "rejected", by, why, decision)
 
     async def cancel(self, incident: str, *, by: str, why: str) -> None:
         run = self._run(incident)
@@ -134,12 +141,13 @@ class MemoryIncidents:
             run.asks = None
             run.task.cancel()
 
-    def _answered(self, incident: str, answer: Literal["approved", "rejected"], by: str, why: str) -> None:
+    def _answered(self, incident: str, answer: Literal["approved", "rejected"], by: str, why: str, decision: str | None) -> None:
         run = self._run(incident)
         if run.asks is None:
             todo = "look at it: it has ended, goes on by itself, or was answered by somebody else"
             raise UsageError(f"incident {incident} asks for nothing now", unchanged=_NOTHING, todo=todo)
         asked, now = run.asks, self._tools.clock.now()
+        check_question(asked, decision)
         run.answer(Approval(decision=asked.decision, answer=answer, by=by, why=why, at=now, expires_at=asked.expires_at))
 
     def _run(self, incident: str) -> _Run:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Literal, Protocol
 
+from backstop.errors import UsageError
 from backstop.events import Event
 from backstop.records import Alert, ApprovalRequest, OutcomeKind, Record, WorkloadRef
 
@@ -30,11 +31,28 @@ class IncidentSummary(Record):
     asks: ApprovalRequest | None  # what it waits for, if it does
 
 
+class Counts(Record):
+    """How many incidents there are, all of them: by state, and by how they ended. What is not named is none."""
+
+    states: dict[State, int]
+    outcomes: dict[OutcomeKind, int]
+
+
 class Submitted(Record):
     """`new` false: the same alert was submitted before, and this is its incident."""
 
     incident: str
     new: bool
+
+
+def check_question(asked: ApprovalRequest, decision: str | None) -> None:
+    """Raises UsageError if what was looked at is not what is asked. `decision` is how its hash begins; None: nobody said."""
+    if decision is not None and not (decision and asked.decision.startswith(decision)):
+        raise UsageError(
+            f"{asked.incident} does not ask about that write any more",
+            unchanged="nothing was answered",
+            todo="look at what it asks now",
+        )
 
 
 class Incidents(Protocol):
@@ -45,9 +63,11 @@ class Incidents(Protocol):
         """Durable when it returns. The same alert (`Alert.id`) twice is one incident."""
         ...
 
-    async def recent(self, *, limit: int = 50, state: State | None = None) -> tuple[IncidentSummary, ...]:
-        """Newest first."""
+    async def recent(self, *, limit: int = 50, state: State | None = None, prefix: str = "") -> tuple[IncidentSummary, ...]:
+        """Newest first; those whose id begins with `prefix`."""
         ...
+
+    async def counts(self) -> Counts: ...
 
     async def find(self, incident: str) -> IncidentSummary: ...
 
@@ -55,12 +75,13 @@ class Incidents(Protocol):
         """Its record so far, from the event after number `after`."""
         ...
 
-    async def approve(self, incident: str, *, by: str, why: str) -> None:
-        """Says yes to exactly what the incident asks for now. Raises UsageError if it asks for nothing."""
+    async def approve(self, incident: str, *, by: str, why: str, decision: str | None = None) -> None:
+        """Says yes to exactly what the incident asks for now. With `decision` (how the hash of what was looked at begins) only if
+        that is still the question. Raises UsageError if it is not, or if nothing is asked."""
         ...
 
-    async def reject(self, incident: str, *, by: str, why: str) -> None:
-        """Says no to what the incident asks for now. Raises UsageError if it asks for nothing."""
+    async def reject(self, incident: str, *, by: str, why: str, decision: str | None = None) -> None:
+        """Says no to what the incident asks for now; otherwise as `approve`."""
         ...
 
     async def cancel(self, incident: str, *, by: str, why: str) -> None:

@@ -3,6 +3,7 @@ from a thread."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,7 +15,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from backstop.clock import Clock
 from backstop.engine.database import EVENTS, INCIDENTS, REMEDIATIONS, explained
-from backstop.engine.port import IncidentSummary, State
+from backstop.engine.port import Counts, IncidentSummary, State
 from backstop.errors import NotFoundError
 from backstop.events import (
     AlertReceived,
@@ -47,6 +48,7 @@ class Superseded(BaseException):
 
 
 _WORKING: Final = {"state": "working", "asks": None}
+_CANCELLED_OR_CLOSED: Final = sa.case((INCIDENTS.c.cancelled_by.is_not(None), "cancelled"), else_="closed")
 
 
 @dataclass(frozen=True)
@@ -71,12 +73,26 @@ class Store:
         """Either dialect's INSERT, which know what to do about a conflict."""
         return postgresql.insert(table) if self.engine.dialect.name == "postgresql" else sqlite.insert(table)
 
-    def recent(self, limit: int, state: State | None) -> tuple[IncidentSummary, ...]:
+    def recent(self, limit: int, state: State | None = None, prefix: str = "") -> tuple[IncidentSummary, ...]:
         chosen = sa.select(INCIDENTS).order_by(INCIDENTS.c.number.desc()).limit(limit)
         if state is not None:
             chosen = chosen.where(INCIDENTS.c.state == state)
+        if prefix:
+            chosen = chosen.where(sa.func.substr(INCIDENTS.c.id, 1, len(prefix)) == prefix)
         with explained(self.engine), self.engine.connect() as connection:
             return tuple(_summary(row) for row in connection.execute(chosen).mappings())
+
+    def counts(self) -> Counts:
+        grouped = sa.select(INCIDENTS.c.state, INCIDENTS.c.outcome, sa.func.count()).group_by(
+            INCIDENTS.c.state, INCIDENTS.c.outcome
+        )
+        states, outcomes = Counter[State](), Counter[OutcomeKind]()
+        with explained(self.engine), self.engine.connect() as connection:
+            for state, outcome, number in connection.execute(grouped):
+                states[_STATE.validate_python(state)] += number
+                if outcome is not None:
+                    outcomes[OutcomeKind(outcome)] += number
+        return Counts(states=dict(states), outcomes=dict(outcomes))
 
     def find(self, incident: str) -> IncidentSummary:
         """Raises NotFoundError."""
@@ -190,16 +206,16 @@ def _change(body: AnyBody) -> dict[str, Any]:
         case AlertReceived() | EvidenceGathered() | ApprovalGiven() | IntentRecorded():
             return dict(_WORKING)
         case Closed(outcome=outcome):
-            return {"state": "closed", "outcome": outcome.kind.value, "reason": outcome.reason, "asks": None}
+            state = _CANCELLED_OR_CLOSED if outcome.kind is OutcomeKind.ESCALATED else "closed"
+            return {"state": state, "outcome": outcome.kind.value, "reason": outcome.reason, "asks": None}
     return {}
 
 
 def _summary(row: Any) -> IncidentSummary:
     alert = Alert.model_validate_json(row["alert"])
-    cancelled = row["state"] == "closed" and row["cancelled_by"] and row["outcome"] == OutcomeKind.ESCALATED
     return IncidentSummary(
         id=row["id"],
-        state="cancelled" if cancelled else _STATE.validate_python(row["state"]),
+        state=_STATE.validate_python(row["state"]),
         target=alert.target,
         alert=alert.name,
         summary=alert.summary,

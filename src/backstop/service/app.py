@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, TypeVar
@@ -16,7 +17,7 @@ from starlette.exceptions import HTTPException
 
 from backstop.clock import Clock, SystemClock
 from backstop.engine.port import Incidents, IncidentSummary, State
-from backstop.errors import BackstopError, NotFoundError, RecordError, UsageError
+from backstop.errors import BackstopError, NotFoundError, RecordError
 from backstop.events import Event
 from backstop.policy import Policy
 from backstop.records import Record
@@ -35,13 +36,15 @@ READY_SECONDS: Final = 5.0
 _ERRORS: Final[dict[int | str, dict[str, Any]]] = {code: {"model": Problem} for code in (400, 401, 403, 404, 500, 503)}
 
 R = TypeVar("R", bound=Record)
-IncidentId = Annotated[str, InPath(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,199}$")]
+_ID: Final = r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,199}$"
+IncidentId = Annotated[str, InPath(pattern=_ID)]
 Told = Callable[..., Awaitable[None]]
 
 
 class IncidentPage(Record):
-    """Newest first."""
+    """Newest first. `now`: by the service's clock, by which questions expire."""
 
+    now: datetime
     incidents: tuple[IncidentSummary, ...]
 
 
@@ -52,11 +55,16 @@ class EventPage(Record):
 
 
 class PersonsWord(Record):
-    """Who says so, and why. `decision`: which write was looked at (its first 8 digits or more); if it is asked about another by
-    now, nothing is answered."""
+    """Who says so, and why."""
 
     by: Who
     why: Who
+
+
+class PersonsAnswer(PersonsWord):
+    """`decision`: which write was looked at (its first 8 digits or more); if it is asked about another by now, nothing is
+    answered."""
+
     decision: Annotated[str, Field(pattern=r"^[0-9a-f]{8,64}$")] | None = None
 
 
@@ -79,21 +87,27 @@ def build_app(
         redirect_slashes=False,
     )
     counts = Counts()
-    app.include_router(_incident_routes(incidents, receipts), prefix="/api/v1", responses=_ERRORS)
-    app.include_router(alert_routes(incidents, policy, clock or SystemClock(), counts), prefix="/api/v1", responses=_ERRORS)
+    clock = clock or SystemClock()
+    app.include_router(_incident_routes(incidents, receipts, clock), prefix="/api/v1", responses=_ERRORS)
+    app.include_router(alert_routes(incidents, policy, clock, counts), prefix="/api/v1", responses=_ERRORS)
     app.include_router(_own_routes(incidents, counts))
     _answer_errors(app)
     app.add_middleware(Boundary, access=access)
     return app
 
 
-def _incident_routes(incidents: Incidents, receipts: Path | None) -> APIRouter:
+def _incident_routes(incidents: Incidents, receipts: Path | None, clock: Clock) -> APIRouter:
     routes = APIRouter(tags=["incidents"])
 
     @routes.get("/incidents", response_model=IncidentPage)
-    async def recent(state: State | None = None, limit: Annotated[int, Query(ge=1, le=1000)] = 50) -> Response:
-        """The newest incidents, of one state or of all."""
-        return answer(IncidentPage(incidents=await incidents.recent(limit=limit, state=state)))
+    async def recent(
+        state: State | None = None,
+        limit: Annotated[int, Query(ge=1, le=1000)] = 50,
+        prefix: Annotated[str, Query(pattern=_ID)] | None = None,
+    ) -> Response:
+        """The newest incidents, of one state or of all; those whose id begins with `prefix`."""
+        found = await incidents.recent(limit=limit, state=state, prefix=prefix or "")
+        return answer(IncidentPage(now=clock.now(), incidents=found))
 
     @routes.get("/incidents/{incident}", response_model=IncidentSummary)
     async def find(incident: IncidentId) -> Response:
@@ -119,15 +133,14 @@ def _incident_routes(incidents: Incidents, receipts: Path | None) -> APIRouter:
 def _telling(routes: APIRouter, told: Literal["approve", "reject", "cancel"], incidents: Incidents) -> None:
     """What a person tells an incident."""
     telling: dict[str, Told] = {"approve": incidents.approve, "reject": incidents.reject, "cancel": incidents.cancel}
+    kind: type[PersonsWord] = PersonsWord if told == "cancel" else PersonsAnswer
 
     async def tell(incident: IncidentId, request: Request) -> Response:
-        word = await _parsed(request, PersonsWord)
-        if word.decision is not None:
-            await _same_question(incidents, incident, word.decision)
-        await telling[told](incident, by=word.by, why=word.why)
+        word = await _parsed(request, kind)
+        await telling[told](incident, **dict(word))
         return answer(Done(incident=await incidents.find(incident)))
 
-    body = {"required": True, "content": {JSON: {"schema": PersonsWord.model_json_schema()}}}
+    body = {"required": True, "content": {JSON: {"schema": kind.model_json_schema()}}}
     routes.add_api_route(
         f"/incidents/{{incident}}/{told}",
         tell,
@@ -139,16 +152,6 @@ def _telling(routes: APIRouter, told: Literal["approve", "reject", "cancel"], in
         responses={code: {"model": Problem} for code in (409, 413, 415)},
         openapi_extra={"requestBody": body},
     )
-
-
-async def _same_question(incidents: Incidents, incident: str, decision: str) -> None:
-    asks = (await incidents.find(incident)).asks
-    if asks is None or not asks.decision.startswith(decision):
-        raise UsageError(
-            "it does not ask about that write any more" if asks else f"incident {incident} asks for nothing now",
-            unchanged="nothing was answered",
-            todo="look at what it asks now",
-        )
 
 
 async def _parsed(request: Request, kind: type[R]) -> R:
