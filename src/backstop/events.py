@@ -16,7 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Annotated, Final, Literal, Self
 
-from pydantic import Field, ValidationError
+from pydantic import AwareDatetime, Field, JsonValue, ValidationError
 
 from backstop.clock import Clock
 from backstop.errors import RecordError
@@ -31,7 +31,9 @@ from backstop.records import (
     Intent,
     ModelCall,
     Outcome,
+    PastWrite,
     Record,
+    TargetState,
     Verdict,
     Write,
 )
@@ -84,6 +86,57 @@ class VerdictReached(Record):
     type: Literal["verdict_reached"] = "verdict_reached"
     attempt: int
     action: str  # `records.action_key` of what was judged
+    verdict: Verdict
+
+
+class PolicyRead(Record):
+    """The policy that this incident is held to, whole, so that its gates can be asked again. `sha256` is its digest as it was
+    read: a document that does not have it was redacted."""
+
+    type: Literal["policy_read"] = "policy_read"
+    sha256: str
+    document: dict[str, JsonValue]
+
+
+class QualityWeighed(Record):
+    """What the quality gate decided on, besides the diagnosis and the evidence that are on record. Its verdict follows."""
+
+    type: Literal["quality_weighed"] = "quality_weighed"
+    attempt: int
+    now: AwareDatetime
+    max_age_seconds: float
+    by_rules: bool
+    evidence_digest: str
+
+
+class Weighing(Record):
+    """What only a diagnosis that is grounded is weighed with. `intent` and `now` null: there was no such write, no measurement."""
+
+    intent: Intent | None  # abridged
+    now: Verdict | None  # on a measurement of just now
+    breaker_open: bool
+    breaker: str
+    mode: Literal["observe", "approve", "auto"]  # how far the run goes at most with this write
+
+
+class ActionWeighed(Record):
+    """What the action gate decided on, besides what is on record: the target abridged to what rules read (`policy.abridged`).
+    Its verdict follows, unless it is the one that it gave of this diagnosis before. `weighing` null: the diagnosis was refused
+    already and only the policy was asked, whose word then follows if it is no."""
+
+    type: Literal["action_weighed"] = "action_weighed"
+    attempt: int
+    action_id: str
+    now: AwareDatetime
+    state: TargetState | None
+    recent: tuple[PastWrite, ...] | None
+    weighing: Weighing | None
+
+
+class Rehearsed(Record):
+    """The executor's word on a write that every rule lets pass: it decided anew, and had the API server try it."""
+
+    type: Literal["rehearsed"] = "rehearsed"
     verdict: Verdict
 
 
@@ -154,8 +207,9 @@ class Closed(Record):
 
 
 AnyBody = (
-    AlertReceived | EvidenceGathered | ModelCalled | LookedUp | Diagnosed | VerdictReached | Rerouted | Proposed | ApprovalAsked
-    | ApprovalGiven | IntentRecorded | Blocked | Written | Measured | DefenseFired | Closed
+    AlertReceived | PolicyRead | EvidenceGathered | ModelCalled | LookedUp | Diagnosed | QualityWeighed | ActionWeighed | Rehearsed
+    | VerdictReached | Rerouted | Proposed | ApprovalAsked | ApprovalGiven | IntentRecorded | Blocked | Written | Measured
+    | DefenseFired | Closed
 )  # fmt: skip
 
 Body = Annotated[AnyBody, Field(discriminator="type")]

@@ -29,10 +29,10 @@ class Consent:
     def check(self, intent: Intent, *, by_rules: bool) -> Check:
         """A-MODE for this write, as it stands now."""
         tools = self.session.tools
-        permission = Permission(ceiling=self._ceiling(by_rules=by_rules), approval=self.given)
+        permission = Permission(ceiling=self.ceiling(by_rules=by_rules), approval=self.given)
         return check_mode(intent, tools.policy, permission, tools.clock.now())
 
-    def _ceiling(self, *, by_rules: bool) -> Mode:
+    def ceiling(self, *, by_rules: bool) -> Mode:
         """Where no model proposed it and no judge saw it, a person decides, whatever the policy says."""
         mode = self.session.tools.mode
         return "approve" if by_rules and mode == "auto" else mode
@@ -42,7 +42,7 @@ class Consent:
         if isinstance(intent.action, NoAction):
             raise TypeError("there is no write to ask about")
         session, action = self.session, action_key(intent.action)
-        mode = effective_mode(intent.action, session.tools.policy, self._ceiling(by_rules=by_rules))
+        mode = effective_mode(intent.action, session.tools.policy, self.ceiling(by_rules=by_rules))
         session.journal.emit(Proposed(intent=intent, mode=mode or "observe", rehearsed=session.tools.mode != "observe"))
         why = self._why(action, by_rules=by_rules)
         if mode != "approve":

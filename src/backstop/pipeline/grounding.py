@@ -14,13 +14,14 @@ from pydantic import TypeAdapter
 
 from backstop.breaker import Cause
 from backstop.errors import ClusterError, ModelError
-from backstop.events import LookedUp, Rerouted
+from backstop.events import ActionWeighed, LookedUp, QualityWeighed, Rerouted
 from backstop.pipeline.diagnosis import defenses_of, refused_replies, rejection
 from backstop.pipeline.investigation import Bounds, Investigation, Lookup, Used
 from backstop.pipeline.plan import action_id_for
 from backstop.pipeline.quality_gate import NOTHING_TO_JUDGE, check_quality
 from backstop.pipeline.session import Session
 from backstop.policy import Context, PastWrite, decide
+from backstop.policy.abridged import abridge
 from backstop.ports import Proposal
 from backstop.records import Diagnosis, Evidence, Health, ModelCall, NoAction, Record, Verdict, action_key
 from backstop.redaction import Redactor
@@ -149,8 +150,17 @@ class Grounding:
         """The rules' word and the judge's, both on record, unless there is nothing that a judge could be shown, or no model."""
         journal, tools = self.session.journal, self.session.tools
         diagnosis, key = proposal.diagnosis, action_key(proposal.diagnosis.action)
-        max_age = tools.settings.evidence_max_age_seconds
-        quality = check_quality(diagnosis, evidence, now=tools.clock.now(), max_age_seconds=max_age, by_rules=proposal.by_rules)
+        max_age, now = tools.settings.evidence_max_age_seconds, tools.clock.now()
+        journal.emit(
+            QualityWeighed(
+                attempt=attempt,
+                now=now,
+                max_age_seconds=max_age,
+                by_rules=proposal.by_rules,
+                evidence_digest=evidence.digest(),
+            )
+        )
+        quality = check_quality(diagnosis, evidence, now=now, max_age_seconds=max_age, by_rules=proposal.by_rules)
         journal.verdict(attempt, key, quality)
         if not quality.passed:
             journal.fire("quality_gate", ", ".join(quality.failed_rules))
@@ -179,6 +189,10 @@ class Grounding:
             return
         recent = await tools.steps.take("recent", self._recent, _RECENT)
         context = Context(now=tools.clock.now(), action_id=action_id_for(session.alert.id, 0), recent=recent)
+        kept = abridge(state, None)[0] if state is not None else None
+        session.journal.emit(
+            ActionWeighed(attempt=attempt, action_id=context.action_id, now=context.now, state=kept, recent=recent, weighing=None)
+        )
         verdict = decide(action, state, tools.policy, context)
         if not verdict.passed:
             session.journal.verdict(attempt, action_key(action), verdict)

@@ -14,8 +14,7 @@ from pydantic import ValidationError
 
 from backstop.durable import replace_file
 from backstop.errors import RecordError
-from backstop.policy.subject import PastWrite
-from backstop.records import Record
+from backstop.records import PastWrite, Record
 
 _KEPT = timedelta(days=1)
 

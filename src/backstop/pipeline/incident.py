@@ -17,7 +17,7 @@ from pydantic import TypeAdapter
 
 from backstop.breaker import Cause
 from backstop.errors import BackstopError, ClusterError, ExecutorError, RecordError, UsageError
-from backstop.events import AlertReceived, Closed, EvidenceGathered
+from backstop.events import ActionWeighed, AlertReceived, Closed, EvidenceGathered, PolicyRead, Rehearsed, Weighing
 from backstop.grounds import Grounds
 from backstop.pipeline.action_gate import Gathered, authorize, with_rehearsal
 from backstop.pipeline.consent import Consent
@@ -33,6 +33,7 @@ from backstop.pipeline.remedy import Remedy
 from backstop.pipeline.session import Cleared, Session, StatusMoved, Stop, Tools, WorldMoved
 from backstop.pipeline.verify import Expectation, all_well, judge_recovery
 from backstop.policy import Context
+from backstop.policy.abridged import abridge
 from backstop.ports import Look
 from backstop.records import (
     Alert,
@@ -89,6 +90,8 @@ class Incident:
         """Works the incident to its end. Raises only for a bug of ours; `end_after` then makes an escalation of it."""
         try:
             self.journal.emit(AlertReceived(alert=self.alert))
+            policy = self.tools.policy
+            self.journal.emit(PolicyRead(sha256=policy.digest(), document=policy.model_dump(mode="json")))
             with self.tools.calls.heard_by(self.journal.called):
                 await self._work()
         except Stop as stop:
@@ -230,7 +233,9 @@ class Incident:
             raise await self.session.tool_fault(f"the target could not be read ({error})") from error
         intent = self._plan(diagnosis, state)
         limits = await self._limits.left(diagnosis.suspect)
-        verdict = await self._action_verdict(self._gathered(grounded, state, intent, now, limits))
+        gathered = self._gathered(grounded, state, intent, now, limits)
+        self._weighed(grounded, gathered)
+        verdict = await self._action_verdict(gathered)
         if not (self._on_record and verdict.passed):  # deciding the same again is not news
             self.journal.verdict(grounded.attempt, action_key(action), verdict)
         self._on_record = verdict.passed
@@ -298,6 +303,28 @@ class Incident:
             context=Context(now=tools.clock.now(), action_id=self._action_id(), recent=limits.recent),
         )
 
+    def _weighed(self, grounded: Grounded, gathered: Gathered) -> None:
+        """What is decided on, put on record before the decision."""
+        state, intent = abridge(gathered.state, gathered.intent) if gathered.state is not None else (None, None)
+        weighing = Weighing(
+            intent=intent,
+            now=gathered.now,
+            breaker_open=gathered.breaker.open,
+            breaker=gathered.breaker.reason,
+            mode=self._consent.ceiling(by_rules=grounded.by_rules),
+        )
+        context = gathered.context
+        self.journal.emit(
+            ActionWeighed(
+                attempt=grounded.attempt,
+                action_id=context.action_id,
+                now=context.now,
+                state=state,
+                recent=context.recent,
+                weighing=weighing,
+            )
+        )
+
     async def _action_verdict(self, gathered: Gathered) -> Verdict:
         verdict = authorize(gathered)
         if gathered.intent is None or not verdict.passed or self.tools.mode == "observe":
@@ -306,6 +333,7 @@ class Incident:
             rehearsal = await self.tools.steps.take("rehearse", partial(self.tools.executor.rehearse, gathered.intent), VERDICT)
         except (ClusterError, ExecutorError) as error:
             raise await self.session.tool_fault(f"the write could not be rehearsed, and nothing was written ({error})") from error
+        self.journal.emit(Rehearsed(verdict=rehearsal))
         if rehearsal.failed_rules == ("X-FRESH",):
             raise StatusMoved
         for check in rehearsal.checks:

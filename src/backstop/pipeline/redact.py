@@ -27,7 +27,7 @@ _OWN: Final = """
     Deployment ReplicaSet Pod Service Namespace EndpointSlice ConfigMap Event HorizontalPodAutoscaler PodDisruptionBudget
     ResourceQuota Object depends_on owned_by truncated unreadable
     withheld rollback restart scale set_resources no_action verify executor injected emulated live rules before after_write
-    after_undo answered repeated refused failed exhausted diagnose
+    after_undo answered repeated refused failed exhausted diagnose observe approve auto RollingUpdate Recreate
 """
 _WORDS: Final = frozenset(
     (*FactKind, *FaultClass, *OutcomeKind, *get_args(Defense), *_OWN.split(),

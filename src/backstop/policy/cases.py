@@ -16,8 +16,8 @@ from backstop.policy.hypothetical import healthy
 from backstop.policy.lines import line_of, lines_of
 from backstop.policy.permission import effective_mode
 from backstop.policy.schema import Mode, Policy
-from backstop.policy.subject import Context, PastWrite, WriteAction
-from backstop.records import Record, WorkloadRef
+from backstop.policy.subject import Context, WriteAction
+from backstop.records import PastWrite, Record, WorkloadRef
 
 EXAMPLE: Final = Path(__file__).with_name("demo_cases.toml")
 ACTION_ID: Final = "bs-case-1"

@@ -14,8 +14,20 @@ from backstop.policy.permission import not_frozen
 from backstop.policy.release import RELEASE_RULES
 from backstop.policy.schema import ANY, Policy
 from backstop.policy.sound import require_sound
-from backstop.policy.subject import Context, PastWrite, Proposed, incident_of
-from backstop.records import Action, Check, NoAction, Rollback, Scale, SetResources, TargetState, Verdict, action_key
+from backstop.policy.subject import Context, Proposed
+from backstop.records import (
+    Action,
+    Check,
+    NoAction,
+    PastWrite,
+    Rollback,
+    Scale,
+    SetResources,
+    TargetState,
+    Verdict,
+    action_key,
+    incident_of,
+)
 
 __all__ = ["Context", "PastWrite", "decide", "decide_undo"]
 

@@ -10,27 +10,9 @@ from pydantic import AwareDatetime
 
 from backstop.policy.schema import Policy, WorkloadRule
 from backstop.policy.sound import require_sound
-from backstop.records import Record, Restart, Revision, Rollback, Scale, SetResources, TargetState, WorkloadRef
+from backstop.records import PastWrite, Record, Restart, Revision, Rollback, Scale, SetResources, TargetState
 
 WriteAction = Rollback | Restart | Scale | SetResources
-
-
-class PastWrite(Record):
-    """One write that was made, or may have been made."""
-
-    action_id: str
-    target: WorkloadRef
-    action: str  # `records.action_key`
-    at: AwareDatetime
-
-    @property
-    def incident(self) -> str:
-        return incident_of(self.action_id)
-
-
-def incident_of(action_id: str) -> str:
-    """An action id is `<incident>-<attempt>`: what comes before the attempt."""
-    return action_id.rpartition("-")[0]
 
 
 class Context(Record):

@@ -25,7 +25,17 @@ from backstop.records.health import Health, ServiceHealth, WorkloadHealth
 from backstop.records.lookups import Describe, DiffRevisions, EventsAbout, Inspection, Logs, ProbeService, Query
 from backstop.records.outcome import Handoff, Outcome, OutcomeKind
 from backstop.records.verdicts import Check, Verdict
-from backstop.records.writes import Availability, DisruptionBudget, Intent, Revision, TargetState, Write, action_prefix
+from backstop.records.writes import (
+    Availability,
+    DisruptionBudget,
+    Intent,
+    PastWrite,
+    Revision,
+    TargetState,
+    Write,
+    action_prefix,
+    incident_of,
+)
 
 __all__ = [
     "Action",
@@ -59,6 +69,7 @@ __all__ = [
     "Omission",
     "Outcome",
     "OutcomeKind",
+    "PastWrite",
     "ProbeService",
     "Query",
     "Quote",
@@ -79,4 +90,5 @@ __all__ = [
     "action_prefix",
     "canonical_digest",
     "clean",
+    "incident_of",
 ]

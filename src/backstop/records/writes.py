@@ -6,9 +6,9 @@ import hashlib
 from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import JsonValue, StringConstraints
+from pydantic import AwareDatetime, JsonValue, StringConstraints
 
-from backstop.records.base import ObjectRef, Record, canonical_digest
+from backstop.records.base import ObjectRef, Record, WorkloadRef, canonical_digest
 from backstop.records.diagnosis import Action
 from backstop.records.health import WorkloadHealth
 
@@ -59,6 +59,24 @@ class Write(Record):
     resource_version: str
     reply_lost: bool = False  # it was found on the object itself, as its answer never came
     differs: tuple[str, ...] | None = None  # of an undo: where the spec is not as it was before; empty: nowhere. Else None
+
+
+class PastWrite(Record):
+    """One write that was made, or may have been made."""
+
+    action_id: str
+    target: WorkloadRef
+    action: str  # `records.action_key`
+    at: AwareDatetime
+
+    @property
+    def incident(self) -> str:
+        return incident_of(self.action_id)
+
+
+def incident_of(action_id: str) -> str:
+    """An action id is `<incident>-<attempt>`: what comes before the attempt."""
+    return action_id.rpartition("-")[0]
 
 
 class Revision(Record):
