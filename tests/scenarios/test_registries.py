@@ -65,7 +65,7 @@ def test_any_can_be_combined_with_any() -> None:
 
 
 def test_a_rehearsal_passes_the_api_faults_that_hit_the_write() -> None:
-    for name in ("write-refused", "reply-lost"):
+    for name in ("write-refused", "reply-lost", "write-held"):
         path = "/apis/apps/v1/namespaces/shop/deployments/checkout"
         for query, hit in (
             ("", True),
@@ -103,5 +103,5 @@ def test_only_what_injects_at_most_a_first_bad_output_may_be_played_live() -> No
     }  # fmt: skip
     assert {name for name, injects in live.items() if injects == "nothing"} == {
         "clean-signal", "tool-failure", "tool-failure-lost-reply", "secret-in-logs", "wrong-but-plausible-fix",
-        "world-moved",
+        "world-moved", "crash-mid-write",
     }  # fmt: skip

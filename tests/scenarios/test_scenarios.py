@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from backstop.events import read_events
+from backstop.events import DefenseFired, ModelCalled, Written, read_events
 from backstop.models.catalog import model_spec
 from backstop.sandbox.images import LEAKED
 from backstop.scenarios.audit import read_audit
@@ -96,6 +96,20 @@ def test_a_lost_reply_is_looked_after_and_the_write_made_once(tmp_path: Path) ->
     assert played.backstop["outcome"] == "resolved"
     assert len(played.backstop["writes"]) == 1
     assert played.naive["outcome"] == "failed"
+
+
+def test_killed_after_every_stage_and_inside_the_write_backstop_writes_once_and_resolves(tmp_path: Path) -> None:
+    played = play("crash-mid-write", tmp_path)
+    assert played.exit_code == 0, played.complaints
+    assert played.backstop["outcome"] == "resolved"
+    assert [(w["verb"], w["target"]) for w in played.backstop["writes"]] == [("rollback", "deployment/checkout")]
+    bodies = [event.body for event in read_events(played.events)]
+    assert sum(isinstance(body, Written) for body in bodies) == 1
+    assert sum(isinstance(body, DefenseFired) and body.defense == "resume" for body in bodies) == 7  # so often was it killed
+    assert [body.call.role for body in bodies if isinstance(body, ModelCalled)].count("diagnose") == 1
+    assert played.backstop["receipt"]
+    naive_calls = [note for note in played.naive["models"] if note["role"] == "diagnose"]
+    assert len(naive_calls) == 2  # it has forgotten what it was told, and pays twice
 
 
 def test_a_rate_limited_primary_is_failed_over_from(tmp_path: Path) -> None:

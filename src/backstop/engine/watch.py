@@ -27,8 +27,8 @@ async def _unsigned(_events: Sequence[Event]) -> None:
 @dataclass(frozen=True)
 class Watch:
     """Nobody, unless told otherwise. `on_events` hears events once they are durable, in order, in the engine's loop; of an incident
-    that is taken up it hears the whole record once more. `on_closed` has the whole record of an incident that has ended; it is called again after a
-    crash in it."""
+    that is taken up it hears the whole record once more. `on_closed` has the whole record of one that has ended; it is called again
+    after a crash in it."""
 
     on_step: Callable[[str, Phase], None] = _nothing
     on_events: Callable[[Sequence[Event]], None] = _unheard

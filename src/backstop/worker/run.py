@@ -61,7 +61,7 @@ def engine_config(config: WorkerConfig) -> EngineConfig:
 async def worker(config: WorkerConfig, clock: Clock, told: Told) -> AsyncIterator[Worker]:
     """Works incidents until the end of the block; `told` hears of each that ended, and how its receipt came out. Raises
     BackstopError if it cannot start."""
-    receipts = config.state / RECEIPTS
+    receipts = (config.record.parent if config.record else config.state) / RECEIPTS
     async with AsyncExitStack() as stack:
         executor = NoExecutor() if config.mode == "observe" else executor_of(config)
         tools = await open_tools(config, _NoLog(), clock, executor, stack)
