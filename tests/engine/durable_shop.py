@@ -12,6 +12,7 @@ from dbos import DBOS
 
 from backstop.engine.durable import Engine, EngineConfig, engine
 from backstop.engine.sealing import StateKey
+from backstop.engine.watch import Watch
 from backstop.events import EventLog
 from tests.engine.memory_shop import sees, with_approval
 from tests.pipeline.shop import Shop
@@ -47,7 +48,9 @@ def config(directory: Path, url: str | None = None) -> EngineConfig:
 
 
 @asynccontextmanager
-async def durable_shop(directory: Path, shop: Shop | None = None, url: str | None = None) -> AsyncIterator[DurableShop]:
+async def durable_shop(
+    directory: Path, shop: Shop | None = None, url: str | None = None, watch: Watch | None = None
+) -> AsyncIterator[DurableShop]:
     """The shop (a new one, unless it is given) with an engine at work, until the end of the block."""
     policy = with_approval()
     if shop is None:
@@ -55,5 +58,5 @@ async def durable_shop(directory: Path, shop: Shop | None = None, url: str | Non
         shop.script(sees)
         shop.executor.policy = policy
     with EventLog(shop.record, shop.clock) as unused:
-        async with engine(config(directory, url), shop.tools(unused, policy=policy), shop.clock) as running:
+        async with engine(config(directory, url), shop.tools(unused, policy=policy), shop.clock, watch) as running:
             yield DurableShop(shop, running)

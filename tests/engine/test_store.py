@@ -17,6 +17,10 @@ from backstop.records import ApprovalRequest
 from tests.engine.incidents_contract import BEGAN, alert
 
 
+def nothing(_connection: object) -> None:
+    pass
+
+
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
     database = connect(f"sqlite:///{tmp_path}/incidents.db")
@@ -38,7 +42,7 @@ def test_one_that_the_engine_cannot_go_on_with_gives_its_turn_back(store: Store)
 
 def test_an_answer_to_what_was_asked_before_takes_nothing(store: Store) -> None:
     """Whoever looked at the earlier question finds it answered by nobody, and the new one open."""
-    store.receive(alert())
+    store.receive(alert(), nothing)
     store.claim("alert-1", "run")
     earlier, later = question("a"), question("b")
     for seq, request in enumerate((earlier, later), 1):
@@ -58,14 +62,14 @@ def question(digit: str) -> ApprovalRequest:
 
 def test_counts_are_of_all_there_are(store: Store) -> None:
     for number in range(1, 1003):
-        store.receive(alert(number))
+        store.receive(alert(number), nothing)
     store.failed("alert-1", "lost")
     assert store.counts() == Counts(states={"queued": 1001, "failed": 1}, outcomes={})
 
 
 def test_a_run_that_was_taken_over_adds_nothing(store: Store) -> None:
     first = alert()
-    assert store.receive(first)
+    assert store.receive(first, nothing)
     body = AlertReceived(alert=first)
     event = Event(seq=1, at=store.clock.now(), incident=first.id, body=body, prev=GENESIS, hash="0" * 64)
     store.claim(first.id, "earlier")
@@ -80,7 +84,7 @@ def test_a_run_that_was_taken_over_adds_nothing(store: Store) -> None:
 async def test_what_a_step_that_died_said_stays_and_what_it_says_anew_follows(store: Store) -> None:
     """And what was said between steps is not said again."""
     first = alert()
-    store.receive(first)
+    store.receive(first, nothing)
     for run, number in (("earlier", 2), ("later", 3)):
         log = KeptLog(first.id, store, store.clock, owner=run)
         await log.load()

@@ -81,6 +81,7 @@ def connect(url: str) -> sa.Engine:
             pool_size=_POOL,
             max_overflow=_POOL,
             pool_pre_ping=True,
+            hide_parameters=True,
             connect_args=timeouts,
         )
     raise ConfigError(
@@ -95,7 +96,8 @@ def _sqlite(url: sa.URL) -> sa.Engine:
     if not url.database or url.database == ":memory:":
         raise ConfigError("an engine keeps its state in a file", unchanged="nothing was started", todo=_TODO)
     Path(url.database).parent.mkdir(parents=True, exist_ok=True)
-    engine = sa.create_engine(url, pool_size=_POOL, max_overflow=_POOL, connect_args={"timeout": _BUSY_SECONDS})
+    timeout = {"timeout": _BUSY_SECONDS}
+    engine = sa.create_engine(url, pool_size=_POOL, max_overflow=_POOL, hide_parameters=True, connect_args=timeout)
 
     @sa.event.listens_for(engine, "connect")
     def pragmas(connection: Any, _record: object) -> None:
@@ -137,7 +139,7 @@ def explained(engine: sa.Engine) -> Iterator[None]:
         yield
     except sa.exc.DBAPIError as error:
         raise EngineError(
-            f"the database {where(engine)} cannot be used ({_first_line(error.orig)})",
+            f"the database {where(engine)} cannot be used ({first_line(error.orig)})",
             unchanged="it was left as it is",
             todo="see that it is there, that it is Backstop's, and that its disk has room",
         ) from error
@@ -148,5 +150,6 @@ def where(engine: sa.Engine) -> str:
     return str(engine.url.database) if engine.dialect.name == "sqlite" else engine.url.render_as_string(hide_password=True)
 
 
-def _first_line(error: BaseException | None) -> str:
+def first_line(error: BaseException | None) -> str:
+    """What it says, without the statement that SQLAlchemy shows below."""
     return (str(error).splitlines() or ["no reason given"])[0][:200]

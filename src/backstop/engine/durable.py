@@ -14,21 +14,24 @@ from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
-from typing import Final
+from functools import partial
+from typing import Final, NoReturn
 
-from dbos import DBOS, DBOSConfig, SetEnqueueOptions, SetWorkflowID
+import sqlalchemy as sa
+from dbos import DBOS, DBOSClient, DBOSConfig, EnqueueOptions
 from pydantic import JsonValue, TypeAdapter
 
 from backstop.clock import Clock
-from backstop.engine.database import connect, prepare
+from backstop.engine.database import connect, first_line, prepare
+from backstop.engine.pauses import Pauses
 from backstop.engine.port import Counts, IncidentSummary, State, Submitted, check_question
 from backstop.engine.record import KeptLog
 from backstop.engine.sealing import SealedJson, StateKey
-from backstop.engine.steps import Interrupted, KeptSteps, StepClock
+from backstop.engine.steps import Interrupted, KeptSteps, StepClock, interrupting
 from backstop.engine.store import Store, Superseded
 from backstop.engine.turns import TurnTaking
 from backstop.engine.watch import Watch
-from backstop.errors import InvariantError, UsageError
+from backstop.errors import EngineError, InvariantError, UsageError
 from backstop.events import Event
 from backstop.pipeline.incident import Incident, work
 from backstop.pipeline.redact import redact_alert
@@ -40,6 +43,8 @@ APPLICATION_VERSION: Final = "1"
 """Pinned: what an earlier release left waiting is taken up by this one. Raised only with a migration of what is kept."""
 
 QUEUE: Final = "incidents"
+_APPLICATION: Final = "backstop"
+_WORKFLOW: Final = "incident"
 _TOPIC: Final = "answers"
 _QUEUE_SECONDS: Final = 0.2
 _MESSAGE_SECONDS: Final = 0.25
@@ -66,7 +71,7 @@ _BEGUN: Final = TypeAdapter(Begun)
 _NONE: Final = TypeAdapter(None)
 
 
-@DBOS.workflow(name="incident")
+@DBOS.workflow(name=_WORKFLOW)
 async def _incident(alert: dict[str, JsonValue]) -> str:
     if _running is None:
         raise InvariantError("no engine runs in this process")
@@ -85,18 +90,31 @@ class Engine:
 
     def __init__(self, store: Store, config: EngineConfig, tools: Tools | None, clock: Clock, watch: Watch) -> None:
         self._store, self._config, self._tools, self._clock, self._watch = store, config, tools, clock, watch
-        self._at_work = set[asyncio.Task[object]]()
+        self._client = DBOSClient(
+            system_database_engine=store.engine,
+            serializer=SealedJson(config.key),
+            application_name=_APPLICATION,
+            lazy=True,
+            retry_connection_errors=False,  # who asks for something is told so at once
+        )
+        self._at_work = dict[asyncio.Task[object], str]()
+        self._pauses = Pauses(self._client, config.worker, QUEUE, lambda: set(self._at_work.values()))
+        self._watching: asyncio.Task[NoReturn] | None = None
 
     async def submit(self, alert: Alert) -> Submitted:
         shown = redact_alert(alert, Redactor(secrets.token_bytes(32)))  # lists are kept in the clear
-        new = await asyncio.to_thread(self._store.receive, shown)
-        await self._enqueue(alert)
+        new = await asyncio.to_thread(self._store.receive, shown, partial(self._enqueue, alert))
         return Submitted(incident=alert.id, new=new)
 
-    async def _enqueue(self, alert: Alert) -> None:
-        """The same id twice is one workflow."""
-        with SetWorkflowID(alert.id), SetEnqueueOptions(queue_partition_key=alert.target.key):
-            await DBOS.enqueue_workflow_async(QUEUE, _incident, alert.model_dump(mode="json"))
+    def _enqueue(self, alert: Alert, connection: sa.Connection) -> None:
+        options: EnqueueOptions = {
+            "workflow_name": _WORKFLOW,
+            "queue_name": QUEUE,
+            "workflow_id": alert.id,
+            "app_version": APPLICATION_VERSION,
+            "queue_partition_key": alert.target.key,
+        }
+        self._client.enqueue_in_transaction(connection, options, alert.model_dump(mode="json"))
 
     async def recent(self, *, limit: int = 50, state: State | None = None, prefix: str = "") -> tuple[IncidentSummary, ...]:
         return await asyncio.to_thread(self._store.recent, limit, state, prefix)
@@ -149,18 +167,33 @@ class Engine:
         await asyncio.to_thread(self._store.cancel, incident, f"by {by}: {why}")
         await DBOS.send_async(incident, None, topic=_TOPIC)  # wakes one that waits for an answer
 
+    async def resume(self) -> None:
+        """From now on, until `stop`, what the database breaks off is taken up again."""
+        self._watching = asyncio.create_task(self._pauses.run(), name="pauses")
+
     async def stop(self) -> None:
         """Leaves what is being worked where it stands: DBOS keeps no end of a task that was cancelled, and runs it again."""
-        for task in self._at_work:
+        ending = [*self._at_work, *([self._watching] if self._watching else [])]
+        for task in ending:
             task.cancel()
-        await asyncio.gather(*self._at_work, return_exceptions=True)
+        await asyncio.gather(*ending, return_exceptions=True)
 
     async def run(self, alert: Alert) -> str:
         """One run of one incident, whether or not an earlier one got somewhere. Gives how it ended."""
         task = asyncio.current_task()
         if task is not None:
-            self._at_work.add(task)
-            task.add_done_callback(self._at_work.discard)
+            self._at_work[task] = alert.id
+            task.add_done_callback(self._at_work.pop)
+        try:
+            with interrupting("end"):  # or the beginning: whatever is no step
+                return await self._worked(alert)
+        except Superseded:
+            _log.warning("%s was taken over by another worker; this one leaves it", alert.id)
+            return "superseded"
+        except Interrupted as interrupted:
+            await self._leave(alert.id, interrupted)
+
+    async def _worked(self, alert: Alert) -> str:
         if self._tools is None:
             raise UsageError("this process submits incidents and works none")
         if (await self.find(alert.id)).state == "cancelled":
@@ -176,26 +209,31 @@ class Engine:
             worker=self._config.worker,
             on_step=self._watch.on_step,
         )
-        try:
-            outcome = await work(Incident(await self._tools_of(steps, log), alert))
-            await log.flush()
-            await asyncio.to_thread(self._store.end_turn, alert.id)
-        except Interrupted as interrupted:
-            await self._interrupted(alert.id, interrupted)
-            raise interrupted.error from interrupted
-        except Superseded:
-            _log.warning("%s was taken over by another worker; this one leaves it", alert.id)
-            return "superseded"
+        outcome = await work(Incident(await self._tools_of(steps, log), alert))
+        await log.flush()
+        await asyncio.to_thread(self._store.end_turn, alert.id)
         await self._watch.on_closed(await self.events(alert.id))
         return outcome.kind.value
 
-    async def _interrupted(self, incident: str, interrupted: Interrupted) -> None:
-        what = f"{type(interrupted.error).__name__}: {interrupted.error}"
-        _log.error("%s cannot go on at its step %s (%s)", incident, interrupted.step, what)
-        reason = (
-            f"the engine could not go on at the step {interrupted.step} ({what}); whether something was written is on its record"
-        )
-        await asyncio.to_thread(self._store.failed, incident, reason)
+    async def _leave(self, incident: str, interrupted: Interrupted) -> NoReturn:
+        """An incident that cannot go on has failed. Any other waits: DBOS keeps no end of a run that was cancelled, and `Pauses`
+        has it run again."""
+        what = f"{type(interrupted.error).__name__}: {first_line(interrupted.error)}"
+        if interrupted.for_good:
+            _log.error("%s cannot go on at its step %s (%s)", incident, interrupted.step, what)
+            reason = (
+                f"the engine could not go on at the step {interrupted.step} ({what}); "
+                "whether something was written is on its record"
+            )
+            try:
+                await asyncio.to_thread(self._store.failed, incident, reason)
+            except EngineError:
+                pass  # and so it comes to this again
+            else:
+                raise interrupted.error from interrupted
+        _log.warning("%s pauses at its step %s, until the database can be used (%s)", incident, interrupted.step, what)
+        self._pauses.paused(incident)
+        raise asyncio.CancelledError from interrupted
 
     async def _tools_of(self, steps: KeptSteps, log: KeptLog) -> Tools:
         async def begin() -> Begun:
@@ -213,11 +251,6 @@ class Engine:
             redactor=lambda: Redactor(bytes.fromhex(begun.redaction_key)),
         )
 
-    async def resume(self) -> None:
-        """Queues what was received and never queued: a process that was killed in between."""
-        for alert in await asyncio.to_thread(self._store.open_alerts):
-            await self._enqueue(alert)
-
 
 @dataclass(frozen=True)
 class _Approver:
@@ -227,11 +260,13 @@ class _Approver:
     log: KeptLog
 
     async def ask(self, request: ApprovalRequest) -> Approval | None:
-        await self.log.flush()
-        await DBOS.set_event_async("asks", request.model_dump(mode="json"))  # always directly before recv: see durable.md
+        with interrupting("ask"):
+            await self.log.flush()
+            await DBOS.set_event_async("asks", request.model_dump(mode="json"))  # always directly before recv: see durable.md
         while True:
             left = (request.expires_at - self.steps.time.at).total_seconds()
-            message = await DBOS.recv_async(_TOPIC, timeout_seconds=max(0.0, left))
+            with interrupting("answer"):
+                message = await DBOS.recv_async(_TOPIC, timeout_seconds=max(0.0, left))
             await self.steps.take("answered", _no_effect, _NONE)  # the time it took, and whether the incident was cancelled
             if message is None and self.steps.time.at >= request.expires_at:
                 return None
@@ -258,7 +293,7 @@ async def engine(config: EngineConfig, tools: Tools | None, clock: Clock, watch:
     await asyncio.to_thread(prepare, database, config.key)
     running = Engine(Store(database, clock), config, tools, clock, watch or Watch())
     settings = DBOSConfig(
-        name="backstop",
+        name=_APPLICATION,
         system_database_url=database.url.render_as_string(hide_password=False),
         system_database_engine=database,
         application_version=APPLICATION_VERSION,

@@ -22,7 +22,7 @@ from backstop.errors import EngineError, RecordError
 from backstop.events import GENESIS, AnyBody, Event
 
 _INSIDE: ContextVar[bool] = ContextVar("backstop_inside_step", default=False)
-_PATIENCE_SECONDS: Final = 30.0
+_PATIENCE_SECONDS: Final = 3.0
 _AGAIN_SECONDS: Final = 0.5
 
 
@@ -108,15 +108,15 @@ class KeptLog:
                 return
 
     async def flush(self) -> None:
-        """Returns once everything is durable. Waits for a database that cannot be used just now; raises RecordError if it takes
+        """Returns once everything is durable. Waits for a database that cannot be used just now; raises EngineError if it takes
         too long: what cannot be put on record must not happen."""
         deadline = time.monotonic() + _PATIENCE_SECONDS
         while self._waiting:
             try:
                 await self._write()
-            except EngineError as error:
+            except EngineError:
                 if time.monotonic() > deadline:
-                    raise RecordError(f"the record cannot be kept: {error.what}") from error
+                    raise
                 await asyncio.sleep(_AGAIN_SECONDS)
 
     async def _write(self) -> None:

@@ -27,6 +27,10 @@ _NONCE: Final = 12
 _VERSION: Final = "1."
 
 
+class Unsealable(EngineError):
+    """What was kept was sealed with another key, or was changed since."""
+
+
 class StateKey:
     """The key that one installation seals its state with."""
 
@@ -70,12 +74,12 @@ class StateKey:
         return _VERSION + base64.b64encode(nonce + self._aead.encrypt(nonce, text.encode(), None)).decode()
 
     def open(self, sealed: str) -> str:
-        """Raises EngineError for what was not sealed with this key, or was changed since."""
+        """Raises Unsealable for what was not sealed with this key, or was changed since."""
         try:
             raw = base64.b64decode(sealed.removeprefix(_VERSION), validate=True)
             return self._aead.decrypt(raw[:_NONCE], raw[_NONCE:], None).decode()
         except (InvalidTag, ValueError) as error:
-            raise EngineError(
+            raise Unsealable(
                 "what the engine kept was sealed with another key, or was changed since",
                 unchanged="it was left as it is",
                 todo="start with the state key that belongs to this database",

@@ -7,24 +7,25 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final, TypeVar
 
 from dbos import DBOS
-from dbos._error import DBOSException
+from dbos import error as dbos_errors
 from pydantic import JsonValue, TypeAdapter
 from sqlalchemy.exc import SQLAlchemyError
 
 from backstop import errors
 from backstop.clock import Clock
 from backstop.engine.record import KeptLog, inside, within_step
+from backstop.engine.sealing import Unsealable
 from backstop.engine.store import Store
 from backstop.engine.watch import Phase, Watch
-from backstop.errors import BackstopError, IncidentCancelled, InvariantError
+from backstop.errors import BackstopError, EngineError, IncidentCancelled, InvariantError
 from backstop.events import DefenseFired
 from backstop.records import Record
 
@@ -40,12 +41,29 @@ _deadline: ContextVar[float | None] = ContextVar("backstop_deadline", default=No
 
 
 class Interrupted(BaseException):
-    """The engine cannot keep a step, or knows it as another: the run ends here, and the incident does not."""
+    """The database fails, or knows a step as another: the run ends here, and the incident does not. Nobody's error to handle."""
 
     def __init__(self, step: str, error: Exception) -> None:
         super().__init__(step)
         self.step = step
         self.error = error
+
+    @property
+    def for_good(self) -> bool:
+        """Whether another run would come to the same: what is kept is not what this version can go on with."""
+        return isinstance(self.error, _FOR_GOOD)
+
+
+_FOR_GOOD: Final = (dbos_errors.DBOSUnexpectedStepError, dbos_errors.DBOSStepNondeterminismError, Unsealable)
+
+
+@contextmanager
+def interrupting(step: str) -> Iterator[None]:
+    """A database that fails in here interrupts the run, and is no part of what the incident knows."""
+    try:
+        yield
+    except (dbos_errors.DBOSException, SQLAlchemyError, EngineError) as error:
+        raise Interrupted(step, error) from error
 
 
 @dataclass
@@ -91,16 +109,15 @@ class KeptSteps:
             live = True
             if not aside:
                 self._begin(name)
-            await self.log.flush()
-            self.on_step(name, "begins")
-            outcome = await self._outcome(effect, kind)
-            self.on_step(name, "done")
-            return outcome
+            with interrupting(name):  # in here, as DBOS would keep the error as what the step gave
+                await self.log.flush()
+                self.on_step(name, "begins")
+                outcome = await self._outcome(effect, kind)
+                self.on_step(name, "done")
+                return outcome
 
-        try:
+        with interrupting(name):
             kept = await DBOS.run_step_async({"name": name}, body)
-        except (DBOSException, SQLAlchemyError) as error:
-            raise Interrupted(name, error) from error
         if live:
             self.on_step(name, "kept")
         said = None if live or again is None else again
@@ -125,6 +142,8 @@ class KeptSteps:
                 async with asyncio.timeout(left):
                     await self._refuse_if_cancelled()
                     came: Json = {"ok": kind.dump_python(await effect(), mode="json")}
+            except EngineError:
+                raise  # the engine's own tables, and not the world
             except BackstopError as error:
                 came = {"error": _told(error)}
             except Exception as error:  # noqa: BLE001  a bug of ours is kept as one, so that a second run ends as the first

@@ -4,7 +4,7 @@ from a thread."""
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, NamedTuple
@@ -58,8 +58,8 @@ class Store:
     engine: sa.Engine
     clock: Clock
 
-    def receive(self, alert: Alert) -> bool:
-        """True: it is new."""
+    def receive(self, alert: Alert, begin: Callable[[sa.Connection], object]) -> bool:
+        """True: it is new, and `begin` was called in the same transaction: what cannot be begun is not received either."""
         now = self.clock.now().isoformat()
         number = sa.select(sa.func.coalesce(sa.func.max(INCIDENTS.c.number), 0) + 1).scalar_subquery()
         row = {
@@ -67,7 +67,10 @@ class Store:
             "reason": "", "writes": 0, "cost_usd": 0.0, "number": number,
         }  # fmt: skip
         with explained(self.engine), self.engine.begin() as connection:
-            return connection.execute(self._insert(INCIDENTS).values(row).on_conflict_do_nothing()).rowcount == 1
+            new = connection.execute(self._insert(INCIDENTS).values(row).on_conflict_do_nothing()).rowcount == 1
+            if new:
+                begin(connection)
+            return new
 
     def _insert(self, table: sa.Table) -> Any:
         """Either dialect's INSERT, which know what to do about a conflict."""
@@ -101,13 +104,6 @@ class Store:
         if row is None:
             raise NotFoundError(f"there is no incident {incident}", todo="list those that there are")
         return _summary(row)
-
-    def open_alerts(self) -> tuple[Alert, ...]:
-        """Of the incidents that have not ended, oldest first."""
-        chosen = sa.select(INCIDENTS.c.alert).where(INCIDENTS.c.state.in_(("queued", "working", "awaiting_approval")))
-        with explained(self.engine), self.engine.connect() as connection:
-            found = connection.execute(chosen.order_by(INCIDENTS.c.number)).scalars()
-            return tuple(Alert.model_validate_json(text) for text in found)
 
     def rows(self, incident: str, after: int = 0) -> tuple[Row, ...]:
         chosen = sa.select(EVENTS).where(EVENTS.c.incident == incident, EVENTS.c.seq > after).order_by(EVENTS.c.seq)

@@ -68,6 +68,8 @@ class FakeExecutor:
     async def _make(self, intent: Intent, approval: Approval | None) -> Write:
         target = _target(intent)
         state = await self.cluster.observe(target)
+        if intent.action_id in self._before:  # asked again, by one that did not hear the answer
+            return _write(intent.action_id, _verb(intent), state, intent.before, intent.after)
         if (state.uid, state.resource_version) != (intent.target_uid, intent.resource_version):
             same = state.generation == intent.generation
             raise ClusterConflict("it was changed", status=409, reason="StatusChanged" if same else "SpecChanged")
