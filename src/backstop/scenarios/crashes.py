@@ -7,7 +7,7 @@ from typing import Any, Final
 Crash = dict[str, Any] | None
 """Of a Backstop agent: where it ends by its own SIGKILL (`worker.config.Crash`). None: nowhere, unless killed from outside."""
 
-HELD: Final = frozenset({"hold_reply", "late"})
+HELD: Final = frozenset({"hang", "hold_reply", "late"})
 """What the API's proxy does to a write while whoever sent it is killed: of both agents alike, and of Backstop's executor."""
 
 CRASHES: Final[dict[str, tuple[Crash, ...]]] = {

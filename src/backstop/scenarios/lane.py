@@ -54,12 +54,16 @@ class Lane:
     def __init__(
         self, name: LaneName, scratch: Path, record: Path, seed: int, crashes: tuple[Crash, ...] = (), on_kill: OnKill = ignore
     ) -> None:
-        """`crashes`: of the agent, one after the other. `on_kill` is told who was killed, and where."""
+        """`crashes`: of the agent, one after the other; None: it lives, but for what the proxy holds. `on_kill` is told who was
+        killed, and where."""
         self.name = name
-        self._crashes = list(crashes) if name == "backstop" else [None] * bool(crashes)
-        self._durable = bool(crashes) and name == "backstop"
+        self.crashes = list(crashes) if name == "backstop" else [None] * bool(crashes)
+        self.durable = bool(crashes) and name == "backstop"
+        self.kills = (
+            frozenset({"agent", "executor"}) if name == "backstop" else frozenset({"agent"})
+        )  # when the proxy holds a write
         self._on_kill = on_kill
-        self._held = False  # a write, by the proxy: whoever sent it is being killed
+        self._held = False  # a write, by the proxy
         self.seed = seed
         self.record = record
         self.events = record / "events.jsonl"
@@ -89,8 +93,8 @@ class Lane:
     async def start_agent(self, models_url: str, settings: dict[str, Any]) -> None:
         """The agent, warmed up: it only waits for an alert. Its budgets and cooldowns start fresh."""
         self._agents += 1
-        self._home = self._scratch / f"agent-{self._agents}"
-        self._home.mkdir()
+        self.home = self._scratch / f"agent-{self._agents}"
+        self.home.mkdir()
         self._setup = (models_url, settings)
         self._socket = self._scratch / f"{self._agents}.sock"  # a socket's path must be short
         self.agent = await self._start_agent()
@@ -100,10 +104,10 @@ class Lane:
         await self.agent.read(START_SECONDS)
 
     async def _start_agent(self) -> Child:
-        self._crash = self._crashes.pop(0) if self._crashes else None
-        file = self._home / "config.json"
+        self._crash = self.crashes.pop(0) if self.crashes else None
+        file = self.home / "config.json"
         file.write_text(json.dumps(self._config()), encoding="utf-8")
-        return await self._start("agent", DURABLE if self._durable else MODULES[self.name], "--config", file)
+        return await self._start("agent", DURABLE if self.durable else MODULES[self.name], "--config", file)
 
     def _config(self) -> dict[str, Any]:
         models_url, settings = self._setup
@@ -112,19 +116,17 @@ class Lane:
             "kubeconfig": str(self._proxied("investigator" if self.name == "backstop" else "naive")),
             "executor_socket": str(self._socket) if self.name == "backstop" else None,
             "record": str(self.events),
-            "state": str(self._home),
+            "state": str(self.home),
         }
-        if not self._durable:
+        if not self.durable:
             return both | models | {"settings": settings}
         asked = {"models_url": models_url, "models_api_key": f"lane-{self.name}"}
         return both | {"settings": asked | settings, "executor_patience": EXECUTOR_PATIENCE, "crash": self._crash}
 
     async def stop_agent(self) -> None:
         """Ends the agent and its executor, and leaves the cluster as it is."""
-        mine = [self.agent, *([self._executor] if self.name == "backstop" else [])]
-        for child in mine:
-            await child.stop()
-            self._children.remove(child)
+        for child in (self.agent, *([self._executor] if self.name == "backstop" else [])):
+            await self._remove(child)
 
     async def inject(self, rules: list[dict[str, Any]]) -> None:
         """Hands the fault proxy its rules, and returns when they are in force."""
@@ -146,11 +148,16 @@ class Lane:
                     await self._kill_in_write()
 
     async def _kill_in_write(self) -> None:
-        """Whoever sent the write that the proxy holds, and the agent behind it."""
+        """Whoever sent the write that the proxy holds, and the agent behind it, as far as `kills` says."""
         self._held = True
-        if self.name == "backstop":
+        if "executor" in self.kills:
             await self._executor.kill()
-        await self.agent.kill()
+        if "agent" in self.kills:
+            await self.agent.kill()
+        else:
+            self._on_kill("the executor", told(None))
+            await self._restart_executor()
+            self._held = False
 
     async def advance(self, seconds: float) -> None:
         """Moves the agent's clock."""
@@ -164,7 +171,7 @@ class Lane:
         while True:
             await self.agent.tell_bytes(line)
             closed = await self._closed(patience)
-            if closed is not None or self.agent.alive or not (self._held or self._crash or self._crashes):
+            if closed is not None or self.agent.alive or not (self._held or self._crash or self.crashes):
                 return closed
             await self._take_up()
 
@@ -180,18 +187,23 @@ class Lane:
 
     async def _take_up(self) -> None:
         """Starts what was killed again."""
-        who = "agent and executor" if self._held and self.name == "backstop" else "the agent"
-        self._on_kill(who, told(None if self._held else self._crash))
-        dead = [self.agent, *([self._executor] if self._held and self.name == "backstop" else [])]
-        for child in dead:
-            await child.stop()
-            self._children.remove(child)
+        both = self._held and "executor" in self.kills
+        self._on_kill("agent and executor" if both else "the agent", told(None if self._held else self._crash))
+        await self._remove(self.agent)
         self.agent = await self._start_agent()
-        if len(dead) > 1:
-            self._executor = await self._start_executor()
-            await self._executor.read(START_SECONDS)
+        if both:
+            await self._restart_executor()
         self._held = False
         await self.agent.read(START_SECONDS)
+
+    async def _restart_executor(self) -> None:
+        await self._remove(self._executor)
+        self._executor = await self._start_executor()
+        await self._executor.read(START_SECONDS)
+
+    async def _remove(self, child: Child) -> None:
+        await child.stop()
+        self._children.remove(child)
 
     async def go_around(self, bypasses: Sequence[Bypass]) -> tuple[Tried, ...]:
         """Sends writes straight to the API server with the executor's own token, past the agent and past the proxy."""
@@ -222,7 +234,7 @@ class Lane:
         return await self._start(
             "executor", "backstop.executor", "--kubeconfig", self._proxied("executor"),
             "--rehearser-kubeconfig", self._proxied("rehearser"), "--policy", "default", "--socket", self._socket,
-            "--state", self._home / "snapshots",
+            "--state", self.home / "snapshots",
         )  # fmt: skip
 
     def _proxied(self, identity: str) -> Path:

@@ -28,8 +28,7 @@ class Crash(BaseModel):
 
 
 class WorkerConfig(AgentSetup):
-    """The file that `--config` names. The state key is in the environment or in the state directory."""
+    """The file that `--config` names. The database and the key that seals it are settings."""
 
-    database_url: str | None = None  # None: a SQLite file in the state directory
     record: Path | None = None  # a file to which every event is copied once it is durable
     crash: Crash | None = None

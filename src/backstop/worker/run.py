@@ -49,9 +49,10 @@ class Worker:
 def engine_config(config: WorkerConfig) -> EngineConfig:
     """Raises ConfigError for a state key that cannot be used."""
     settings = config.load_settings()
-    named = config.database_url or (settings.database_url.get_secret_value() if settings.database_url else None)
     return EngineConfig(
-        url=named or f"sqlite:///{config.state.absolute() / _DATABASE}",
+        url=settings.database_url.get_secret_value()
+        if settings.database_url
+        else f"sqlite:///{config.state.absolute() / _DATABASE}",
         key=StateKey.parse(settings.state_key.get_secret_value()) if settings.state_key else StateKey.of_file(config.state / _KEY),
         remediations=settings.max_remediations,
     )
