@@ -25,7 +25,7 @@ def page(report: Report) -> str:
 
 def question(request: ApprovalRequest, proposed: ProposalEntry | None) -> list[str]:
     """What a person is shown before an answer is asked for."""
-    lines = ["", *_field("approve?", request.action), *_field("why", request.why), *_field("incident", request.incident)]
+    lines = ["", *field("approve?", request.action), *field("why", request.why), *field("incident", request.incident)]
     if proposed is not None:
         lines += _proposal(proposed)
     return [plain(line) for line in lines]
@@ -38,58 +38,58 @@ def plain(line: str) -> str:
 
 def _lines(report: Report) -> Iterator[str]:
     yield f"{report.target} at {report.cluster}"
-    yield from _field(report.outcome.value.upper(), report.reason)
-    yield from _field("", report.unchanged)
+    yield from field(report.outcome.value.upper(), report.reason)
+    yield from field("", report.unchanged)
     yield ""
-    yield from _diagnosis(report.diagnosis) if report.diagnosis is not None else _field("diagnosis", "none")
-    yield from _listed("not seen", report.not_seen)
+    yield from diagnosis_lines(report.diagnosis) if report.diagnosis is not None else field("diagnosis", "none")
+    yield from listed("not seen", report.not_seen)
     yield ""
     yield from _verdicts(report)
     if report.proposed is not None:
         yield ""
-        yield from _field("written" if report.writes else "proposed", report.proposed.action)
+        yield from field("written" if report.writes else "proposed", report.proposed.action)
         yield from _proposal(report.proposed)
     if report.approval is not None:
-        yield from _field("approval", report.approval)
+        yield from field("approval", report.approval)
     if report.next_steps:
         yield ""
-        yield from _unwrapped("next", report.next_steps)
+        yield from unwrapped("next", report.next_steps)
     yield ""
-    yield from _field("models", _models(report))
-    yield from _unwrapped("record", [report.record])
+    yield from field("models", _models(report))
+    yield from unwrapped("record", [report.record])
     if report.receipt is None:
-        yield from _field("receipt", report.signed)
+        yield from field("receipt", report.signed)
     else:
-        yield from _unwrapped("receipt", [f"backstop receipt verify {report.receipt}"])
+        yield from unwrapped("receipt", [f"backstop receipt verify {report.receipt}"])
 
 
-def _field(label: str, text: str) -> list[str]:
+def field(label: str, text: str) -> list[str]:
     """A label, and beside it a text that is wrapped under itself."""
     if len(label) >= LABEL:
-        return [label, *_field("", text)]
+        return [label, *field("", text)]
     head = f"{label:{LABEL}}"
     return textwrap.wrap(
         clean(text), WIDTH, initial_indent=head, subsequent_indent=" " * LABEL, break_long_words=False, break_on_hyphens=False
     ) or [head.rstrip()]
 
 
-def _unwrapped(label: str, lines: Iterable[str]) -> list[str]:
+def unwrapped(label: str, lines: Iterable[str]) -> list[str]:
     return [f"{label if number == 0 else '':{LABEL}}{line}" for number, line in enumerate(lines)]
 
 
-def _listed(label: str, items: Sequence[str]) -> Iterator[str]:
+def listed(label: str, items: Sequence[str]) -> Iterator[str]:
     for number, item in enumerate(items[:LONGEST_LIST]):
-        yield from _field(label if number == 0 else "", item)
+        yield from field(label if number == 0 else "", item)
     if len(items) > LONGEST_LIST:
-        yield from _field("", f"and {len(items) - LONGEST_LIST} more, in the record")
+        yield from field("", f"and {len(items) - LONGEST_LIST} more, in the record")
 
 
-def _diagnosis(said: DiagnosisEntry) -> Iterator[str]:
+def diagnosis_lines(said: DiagnosisEntry) -> Iterator[str]:
     blamed = f", which revision {said.blamed_revision} brought" if said.blamed_revision is not None else ""
-    yield from _field("diagnosis", f"{said.fault_class.value} of {said.suspect}{blamed}; by {said.by}")
-    yield from _field("", said.hypothesis)
-    yield from _field("", f"asks for: {said.action}")
-    yield from _listed("seen", said.quotes)
+    yield from field("diagnosis", f"{said.fault_class.value} of {said.suspect}{blamed}; by {said.by}")
+    yield from field("", said.hypothesis)
+    yield from field("", f"asks for: {said.action}")
+    yield from listed("seen", said.quotes)
 
 
 def _verdicts(report: Report) -> Iterator[str]:
@@ -98,10 +98,10 @@ def _verdicts(report: Report) -> Iterator[str]:
     for verdict in report.verdicts[: len(report.verdicts) - len(last)]:
         no = ", ".join(check.rule for check in verdict.checks if check.said != "passed")
         words = f"{MARKS[verdict.said]} {verdict.action}{f' ({no})' if no else ''}"
-        yield from _field(GATES.get(verdict.stage, verdict.stage), words)
+        yield from field(GATES.get(verdict.stage, verdict.stage), words)
     for verdict in last:
         counts = ", ".join(f"{n} {said}" for said in MARKS if (n := sum(c.said == said for c in verdict.checks)))
-        yield from _field(GATES.get(verdict.stage, verdict.stage), f"{verdict.said}: {counts or 'it said nothing'}")
+        yield from field(GATES.get(verdict.stage, verdict.stage), f"{verdict.said}: {counts or 'it said nothing'}")
         widest = max((len(check.rule) for check in verdict.checks), default=0)
         for check in verdict.checks:
             yield from _check(check, widest)
@@ -122,13 +122,13 @@ def _check(check: CheckEntry, widest: int) -> list[str]:
 
 def _proposal(proposed: ProposalEntry) -> Iterator[str]:
     if proposed.missing is not None:
-        yield from _field("policy", proposed.missing)
-    yield from _unwrapped("diff", proposed.diff.splitlines() or ["nothing would change"])
-    yield from _listed("reach", proposed.blast_radius)
-    yield from _listed("undo", proposed.undo[:1])
-    yield from _unwrapped("", proposed.undo[1:])
-    yield from _unwrapped("on", [proposed.on])
-    yield from _field("bound to", proposed.bound_to)
+        yield from field("policy", proposed.missing)
+    yield from unwrapped("diff", proposed.diff.splitlines() or ["nothing would change"])
+    yield from listed("reach", proposed.blast_radius)
+    yield from listed("undo", proposed.undo[:1])
+    yield from unwrapped("", proposed.undo[1:])
+    yield from unwrapped("on", [proposed.on])
+    yield from field("bound to", proposed.bound_to)
 
 
 def _models(report: Report) -> str:

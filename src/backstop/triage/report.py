@@ -185,7 +185,7 @@ def report(found: Found) -> Report:
         mode=sight.mode,
         outcome=found.outcome.kind,
         reason=_shown_only(sight) or found.outcome.reason,
-        diagnosis=_diagnosis(diagnosed) if diagnosed is not None else None,
+        diagnosis=diagnosis_entry(diagnosed) if diagnosed is not None else None,
         verdicts=tuple(_verdict(body, sight.mode) for body in sight.bodies if isinstance(body, VerdictReached)),
         proposed=proposal(sight),
         approval=_approval(sight),
@@ -262,7 +262,7 @@ def _approval(sight: Sight) -> str | None:
     return f"{given.approval.answer} by {given.approval.by}: {given.approval.why}"
 
 
-def _diagnosis(body: Diagnosed) -> DiagnosisEntry:
+def diagnosis_entry(body: Diagnosed) -> DiagnosisEntry:
     said = body.diagnosis
     return DiagnosisEntry(
         by=body.model,

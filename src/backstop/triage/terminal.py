@@ -92,6 +92,22 @@ class Terminal:
         return (request.expires_at - self._clock.now()).total_seconds()
 
 
+async def says_yes(shown: Sequence[str], question: str, seconds: float | None) -> bool | None:
+    """Whether the person at the terminal says yes, in time (None: there is no end); None where there is no terminal."""
+    with _terminal() as descriptor:
+        if descriptor is None:
+            return None
+        line = _Line(descriptor)
+        line.forget_what_was_typed()
+        line.write("".join(f"{one}\n" for one in shown) + question)
+        try:
+            async with asyncio.timeout(seconds):
+                return await line.read() == YES
+        except TimeoutError:
+            line.write("\nno answer in time\n")
+            return False
+
+
 def _until(at: datetime, seconds: float) -> str:
     left = max(0, int(seconds))
     return f"No answer by {at:%H:%M:%S} UTC is a no; {left // 60}:{left % 60:02} left."
