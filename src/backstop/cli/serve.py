@@ -96,9 +96,11 @@ def worker(  # noqa: PLR0913, PLR0917  one per option
 def _installation(
     workers: int, mode: Modes, policy: str, state: Path, reading: tuple[Path | None, str | None], write: WriteAccess | None
 ) -> Installation:
+    from backstop.policy import load_policy
     from backstop.worker.config import WorkerConfig
     from backstop.worker.installation import Installation
 
+    load_policy(policy)
     kubeconfig, context = reading
     config = WorkerConfig(kubeconfig=kubeconfig, context=context, policy=policy, mode=mode.value, state=state.absolute())
     return Installation(config, write, workers)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from backstop.clock import Clock
+from backstop.engine.database import connect
 from backstop.engine.durable import Engine, EngineConfig, engine
 from backstop.engine.sealing import StateKey
 from backstop.engine.watch import Watch
@@ -63,6 +64,8 @@ async def worker(config: WorkerConfig, clock: Clock, told: Told) -> AsyncIterato
     """Works incidents until the end of the block; `told` hears of each that ended, and how its receipt came out. Raises
     BackstopError if it cannot start."""
     receipts = (config.record.parent if config.record else config.state) / RECEIPTS
+    settled = engine_config(config)
+    connect(settled.url).dispose()  # what is no database is told before anything is asked of a cluster
     async with AsyncExitStack() as stack:
         executor = NoExecutor() if config.mode == "observe" else executor_of(config)
         tools = await open_tools(config, _NoLog(), clock, executor, stack)
@@ -74,7 +77,7 @@ async def worker(config: WorkerConfig, clock: Clock, told: Told) -> AsyncIterato
             on_events=mirror.copy if mirror else Watch.on_events,
             on_closed=_closing(executor, receipts, mirror, told),
         )
-        running = await stack.enter_async_context(engine(engine_config(config), tools, clock, watch))
+        running = await stack.enter_async_context(engine(settled, tools, clock, watch))
         if isinstance(executor, ExecutorClient):
             await _sign_what_is_missing(running, executor, receipts)
         yield Worker(running, receipts)
