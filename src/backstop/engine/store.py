@@ -67,7 +67,8 @@ class Store:
             "reason": "", "writes": 0, "cost_usd": 0.0, "number": number,
         }  # fmt: skip
         with explained(self.engine), self.engine.begin() as connection:
-            new = connection.execute(self._insert(INCIDENTS).values(row).on_conflict_do_nothing()).rowcount == 1
+            insert = self._insert(INCIDENTS).values(row).on_conflict_do_nothing()
+            new = connection.execute(insert.returning(INCIDENTS.c.id)).first() is not None
             if new:
                 begin(connection)
             return new
