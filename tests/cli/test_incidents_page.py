@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-from datetime import datetime, timedelta
+import signal
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -14,7 +16,10 @@ from backstop.cli.incidents_page import short_ids, span, table
 from backstop.engine.port import IncidentSummary
 from backstop.events import Event
 from tests.cli.incidents_desk import pretending, typed
+from tests.cli.processes import BACKSTOP
+from tests.cli.test_receipt import backstop
 from tests.engine.incidents_contract import alert, asking, reached
+from tests.receipts.signing import Installation
 from tests.service.served import Served
 
 HOSTILE = "\x1b]0;owned\x07\x1b[2J\u202e\x9b31m\r\nroot#"
@@ -136,15 +141,42 @@ async def test_time_that_is_over_is_said_by_the_services_clock(service: Served) 
         assert lines[1].endswith(said)
 
 
-async def test_an_export_is_the_whole_record_as_a_folder(service: Served, tmp_path: Path) -> None:
+async def test_an_export_is_the_whole_record_as_a_folder_that_verifies_as_it_lies(service: Served, tmp_path: Path) -> None:
     await asking(service.there)
-    (tmp_path / "receipts").mkdir()
-    (tmp_path / "receipts" / "alert-1.json").write_text('{"payload": "x"}')
-    ended = await typed(service.url, "export", "alert-1", "--to", str(tmp_path / "export"))
+    await service.there.incidents.reject("alert-1", by="ada", why="not now")
+    await reached(service.there.incidents, "alert-1", "closed")
     kept = await service.there.incidents.events("alert-1")
+    signed(tmp_path / "receipts", [event.line() for event in kept])
+    ended = await typed(service.url, "export", "alert-1", "--to", str(tmp_path / "out"))
     assert ended.said.startswith(f"{len(kept)} events, the receipt: ")
-    files = {str(path.relative_to(tmp_path / "export")) for path in (tmp_path / "export").rglob("*.*")}
-    assert {"events.jsonl", "receipt.json", "evidence/look-1.json"} <= files
-    lines = (tmp_path / "export" / "events.jsonl").read_text().splitlines()
-    assert [json.loads(line)["hash"] for line in lines] == [event.hash for event in kept]
-    assert datetime.fromisoformat(json.loads(lines[0])["at"]) == kept[0].at
+    assert (tmp_path / "out" / "events.jsonl").read_text().splitlines() == [event.line() for event in kept]
+    assert (tmp_path / "out" / "evidence" / "look-1.json").exists()
+    held = await asyncio.to_thread(backstop, "verify", tmp_path / "out")
+    assert held.stdout.startswith(f"holds: receipt 1, incident alert-1, escalated, {len(kept)} events, 0 writes"), held
+
+
+def signed(receipts: Path, lines: list[str]) -> None:
+    """As an executor that wrote nothing signs it, where a service looks for it."""
+    home = Installation(receipts.with_name("home"))
+    about = {"policy": "p", "admission_policy": "a", "writes": [], "unconfirmed": []}
+    receipts.mkdir()
+    receipt = home.issuer.issue(lines, executor=about, agent={"prompts": "0" * 64}).receipt
+    (receipts / "alert-1.json").write_text(receipt)
+    (receipts / "receipt.pub").write_bytes(next(home.keys_directory.glob("*.pub")).read_bytes())
+
+
+async def test_a_table_is_watched_until_somebody_interrupts(service: Served) -> None:
+    await service.there.incidents.submit(alert(1, "catalog"))
+    process = await asyncio.create_subprocess_exec(
+        BACKSTOP, "incidents", "list", "--watch", "--json", "--url", service.url,
+        stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    assert process.stdout is not None
+    async with asyncio.timeout(60):
+        await process.stdout.readline()
+        await service.there.incidents.submit(alert(2, "catalog"))
+        while len(json.loads(await process.stdout.readline())["incidents"]) != 2:
+            pass
+        process.send_signal(signal.SIGINT)
+        _, complaint = await process.communicate()
+    assert (process.returncode, complaint) == (130, b"")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from backstop.clock import ManualClock
 from backstop.engine.database import connect, prepare
@@ -12,6 +13,7 @@ from backstop.engine.port import Counts
 from backstop.engine.record import KeptLog, inside
 from backstop.engine.sealing import StateKey
 from backstop.engine.store import Row, Store, Superseded
+from backstop.errors import EngineError
 from backstop.events import GENESIS, AlertReceived, ApprovalAsked, DefenseFired, Event
 from backstop.records import ApprovalRequest
 from tests.engine.incidents_contract import BEGAN, alert
@@ -48,9 +50,26 @@ def test_an_answer_to_what_was_asked_before_takes_nothing(store: Store) -> None:
     for seq, request in enumerate((earlier, later), 1):
         event = Event(seq=seq, at=store.clock.now(), incident="alert-1", body=ApprovalAsked(request=request), prev=GENESIS, hash="")
         store.add("alert-1", [Row(0, False, event)], "run")
-    assert not store.answered("alert-1", earlier)
-    assert store.find("alert-1").asks == later
-    assert [store.answered("alert-1", later) for _ in range(2)] == [True, False]
+    delivered: list[sa.Connection] = []
+    assert not store.answered("alert-1", earlier, delivered.append)
+    assert (store.find("alert-1").asks, delivered) == (later, [])
+    assert [store.answered("alert-1", later, delivered.append) for _ in range(2)] == [True, False]
+    assert len(delivered) == 1
+
+
+def test_an_answer_that_cannot_be_delivered_leaves_the_question_open(store: Store) -> None:
+    store.receive(alert(), nothing)
+    store.claim("alert-1", "run")
+    asked = question("a")
+    event = Event(seq=1, at=store.clock.now(), incident="alert-1", body=ApprovalAsked(request=asked), prev=GENESIS, hash="")
+    store.add("alert-1", [Row(0, False, event)], "run")
+
+    def fail(_connection: sa.Connection) -> None:
+        raise EngineError("the disk is full")
+
+    with pytest.raises(EngineError):
+        store.answered("alert-1", asked, fail)
+    assert store.find("alert-1").asks == asked
 
 
 def question(digit: str) -> ApprovalRequest:

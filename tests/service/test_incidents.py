@@ -159,10 +159,13 @@ async def test_every_error_is_one_sentence(service: Served, method: str, path: s
 
 async def test_a_receipt_is_given_once_there_is_one(service: Served, tmp_path: Path) -> None:
     one = (await service.there.incidents.submit(alert())).incident
-    assert "no receipt" in (await service.get(f"/api/v1/incidents/{one}/receipt")).json["error"]
+    for path in (f"incidents/{one}/receipt", "receipt.pub"):
+        assert "no receipt" in (await service.get(f"/api/v1/{path}")).json["error"]
     (tmp_path / "receipts").mkdir()
     (tmp_path / "receipts" / f"{one}.json").write_text('{"payload": "x"}')
+    (tmp_path / "receipts" / "receipt.pub").write_text("PEM")
     assert (await service.get(f"/api/v1/incidents/{one}/receipt")).json == {"payload": "x"}
+    assert (await service.get("/api/v1/receipt.pub")).text == "PEM"
 
 
 async def test_the_document_of_the_api_names_every_path(service: Served) -> None:

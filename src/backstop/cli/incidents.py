@@ -154,15 +154,16 @@ def export(
     """Everything on record of it as a folder: receipt, events, evidence."""
     from backstop.replay import export as write
 
-    async def work(service: Service) -> tuple[Seen, list[Event], bytes | None]:
+    async def work(service: Service) -> tuple[Seen, list[Event], bytes | None, bytes | None]:
         seen, record = await _look(service, incident)
-        return seen, record, await service.receipt(seen.incident.id)
+        receipt = await service.receipt(seen.incident.id)
+        return seen, record, receipt, await service.public_keys() if receipt is not None else None
 
-    seen, record, receipt = _asked(url, work)
+    seen, record, receipt, keys = _asked(url, work)
     if not record:
         todo = "wait until it is worked on"
         raise UsageError(f"nothing is on record of {seen.incident.id} so far", unchanged="nothing was written", todo=todo)
-    write(record, receipt, to)
+    write(record, receipt, to, keys=keys.decode("ascii", "replace") if keys is not None else None)
     typer.echo(f"{len(record)} events{', the receipt' if receipt is not None else ', no receipt so far'}: {to}")
 
 

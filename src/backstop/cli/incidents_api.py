@@ -110,8 +110,15 @@ class Service:
 
     async def receipt(self, incident: str) -> bytes | None:
         """None: there is none so far."""
+        return await self._if_there(f"/incidents/{incident}/receipt")
+
+    async def public_keys(self) -> bytes | None:
+        """What receipts are checked with, by the service's own account."""
+        return await self._if_there("/receipt.pub")
+
+    async def _if_there(self, path: str) -> bytes | None:
         try:
-            return await self._ask("GET", f"/incidents/{incident}/receipt")
+            return await self._ask("GET", path)
         except NotFoundError:
             return None
 

@@ -154,9 +154,9 @@ class Engine:
         check_question(asked, decision)
         said = {"decision": asked.decision, "answer": answer, "by": by, "why": why, "at": now, "expires_at": asked.expires_at}
         message = Approval.model_validate(said).model_dump(mode="json")
-        if not await asyncio.to_thread(self._store.answered, incident, asked):
+        deliver = partial(self._client.send_in_transaction, destination_id=incident, message=message, topic=_TOPIC)
+        if not await asyncio.to_thread(self._store.answered, incident, asked, deliver):
             raise UsageError(f"{incident} was answered by somebody else", unchanged="nothing was decided")
-        await DBOS.send_async(incident, message, topic=_TOPIC)
 
     async def cancel(self, incident: str, *, by: str, why: str) -> None:
         found = await self.find(incident)

@@ -144,11 +144,15 @@ class Store:
                 raise Superseded(incident)
             connection.execute(EVENTS.insert(), lines)
 
-    def answered(self, incident: str, request: ApprovalRequest) -> bool:
-        """Whether this is the first answer to what is asked."""
+    def answered(self, incident: str, request: ApprovalRequest, deliver: Callable[[sa.Connection], object]) -> bool:
+        """True: this is the first answer to what is asked, and `deliver` was called in the same transaction: a question whose
+        answer is lost is still open."""
         open_still = sa.and_(INCIDENTS.c.id == incident, INCIDENTS.c.asks == request.model_dump_json())
         with explained(self.engine), self.engine.begin() as connection:
-            return connection.execute(INCIDENTS.update().where(open_still).values(_WORKING)).rowcount == 1
+            first = connection.execute(INCIDENTS.update().where(open_still).values(_WORKING)).rowcount == 1
+            if first:
+                deliver(connection)
+            return first
 
     def failed(self, incident: str, reason: str) -> None:
         """The engine cannot go on with it, and its turn is somebody else's."""

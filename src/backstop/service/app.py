@@ -123,7 +123,12 @@ def _incident_routes(incidents: Incidents, receipts: Path | None, clock: Clock) 
     async def receipt(incident: IncidentId) -> Response:
         """The signed receipt, once it was issued."""
         await incidents.find(incident)
-        return Response(await asyncio.to_thread(_receipt, receipts, incident), media_type=JSON)
+        return Response(await asyncio.to_thread(_kept, receipts, f"{incident}.json"), media_type=JSON)
+
+    @routes.get("/receipt.pub", response_class=Response)
+    async def public_keys() -> Response:
+        """The public keys that receipts are checked with (PEM), once one was issued."""
+        return Response(await asyncio.to_thread(_kept, receipts, "receipt.pub"), media_type="application/x-pem-file")
 
     for told in ("approve", "reject", "cancel"):
         _telling(routes, told, incidents)
@@ -168,15 +173,15 @@ def _first(errors: list[Any]) -> str:
     return f"{named} cannot be used: {str(errors[0]['msg']).lower() if errors else 'it is malformed'}"
 
 
-def _receipt(directory: Path | None, incident: str) -> bytes:
+def _kept(directory: Path | None, name: str) -> bytes:
     if directory is not None:
         try:
-            return (directory / f"{incident}.json").read_bytes()
+            return (directory / name).read_bytes()
         except FileNotFoundError:
             pass
         except OSError as error:
             raise RecordError(f"the receipt cannot be read ({error.strerror})", unchanged="nothing was changed") from error
-    raise NotFoundError("it has no receipt", unchanged="nothing was changed", todo="one is issued when the incident has ended")
+    raise NotFoundError("there is no receipt", unchanged="nothing was changed", todo="one is issued when the incident has ended")
 
 
 def _own_routes(incidents: Incidents, counts: Counts) -> APIRouter:
