@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: drill test check bench faults containment mutants lock clean
+.PHONY: drill test check bench faults containment mutants soak lock clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -44,6 +44,9 @@ faults: .venv/.dev ## every fault of a model provider against four chains; write
 mutants: .venv/.dev ## mutation testing of the breaker and the policy, on a copy; lists what survives (minutes)
 	@rm -rf .backstop/mutants && mkdir -p .backstop/mutants && cp -R src tests pyproject.toml .backstop/mutants
 	@cd .backstop/mutants && PYTHONPATH=src ../../$(BIN)/mutmut run $(ARGS) && ../../$(BIN)/mutmut results
+
+soak: .venv/.dev ## 200 incidents in which processes are killed wherever chance has it (half an hour)
+	@$(BIN)/python -m tests.crash.soak $(ARGS)
 
 containment: .venv/.dev ## how often a wrong model output becomes a harmful write; writes docs/containment.md
 	@$(BIN)/python bench/containment.py $(ARGS)

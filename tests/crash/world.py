@@ -40,12 +40,13 @@ QUICK: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class Kill:
-    """Where processes are killed: the agent at a place of its own, or whoever is named in `kills` while the API does `held` to the
-    write."""
+    """Where processes are killed: the agent at places of its own, one after the other; whoever is named in `kills` while the API
+    does `held` to the write; the executor so many seconds after the alert."""
 
-    crash: Crash = None
+    crashes: tuple[Crash, ...] = ()
     held: str = ""
     kills: frozenset[str] = frozenset()
+    executor_after: float | None = None
 
 
 @dataclass(frozen=True)
@@ -81,12 +82,14 @@ class World:
         self.killed.clear()
         lane = self.lane
         lane.events = lane.record / str(self._number) / "events.jsonl"
-        lane.crashes, lane.durable, lane.kills = [kill.crash, *([None] if kill.held or kill.crash else [])], True, kill.kills
+        lane.crashes, lane.durable, lane.kills = [*kill.crashes, None], True, kill.kills
+        if kill.held:
+            lane.crashes.append(None)
         settings = QUICK | ({"database_url": database_url} if database_url else {})
         _, began = await asyncio.gather(lane.start_agent(self.models_url, settings), self._break())
         rules = [{"do": kill.held, "method": "PATCH", "path": REAL_WRITE, "times": 1, "user": EXECUTOR}] if kill.held else []
         await lane.inject(rules)
-        following = asyncio.create_task(self._follow())
+        following = asyncio.gather(self._follow(), self._kill_executor(kill.executor_after))
         try:
             closed = await lane.work(CHECKOUT_ERRORS.alert(self._number, lane.seed, SystemClock().now()), PATIENCE)
         finally:
@@ -102,6 +105,11 @@ class World:
         """Which the last incident took, by the engine's own account. For SQLite."""
         with contextlib.closing(sqlite3.connect(self.lane.home / "incidents.db")) as database:
             return {name for (name,) in database.execute("SELECT function_name FROM operation_outputs")}
+
+    async def _kill_executor(self, after: float | None) -> None:
+        if after is not None:
+            await asyncio.sleep(after)  # a place that nobody chose
+            await self.lane.kill_executor()
 
     async def _follow(self) -> None:
         async for _ in self.lane.faults_fired():

@@ -155,8 +155,7 @@ class Lane:
         if "agent" in self.kills:
             await self.agent.kill()
         else:
-            self._on_kill("the executor", told(None))
-            await self._restart_executor()
+            await self.kill_executor(told(None))
             self._held = False
 
     async def advance(self, seconds: float) -> None:
@@ -195,6 +194,12 @@ class Lane:
             await self._restart_executor()
         self._held = False
         await self.agent.read(START_SECONDS)
+
+    async def kill_executor(self, where: str = "wherever it is") -> None:
+        """And starts another in its place."""
+        self._on_kill("the executor", where)
+        await self._executor.kill()
+        await self._restart_executor()
 
     async def _restart_executor(self) -> None:
         await self._remove(self._executor)
