@@ -63,6 +63,15 @@ async def test_a_token_that_is_not_the_services_is_said_and_not_shown(tmp_path: 
         assert (await typed(service.url, "list", token=TOKEN)).code == 0
 
 
+async def test_a_service_without_a_token_says_itself_why_it_answers_only_this_machine() -> None:
+    async def answer(_request: web.Request) -> web.Response:
+        problem = {"error": "without a token only this machine is answered", "unchanged": "", "todo": "set BACKSTOP_TOKEN there"}
+        return web.json_response(problem, status=403)
+
+    async with pretending(answer) as url:
+        assert await refused(url, "list", token=TOKEN) == "without a token only this machine is answered; set BACKSTOP_TOKEN there."
+
+
 @pytest.mark.parametrize("token", ["a b", "a\nHost: x", "ħ", "a\x00"])
 async def test_what_no_header_carries_is_no_token(service: Served, token: str) -> None:
     if "\x00" in token:

@@ -162,7 +162,7 @@ class Service:
         except ValidationError:
             self._nonsense(f"{status} ")
         what, unchanged, todo = (plain(one)[:_LONGEST] for one in (said.error, said.unchanged, said.todo))
-        if status in {401, 403}:
+        if status == 401:
             what = f"the service at {self.url} does not know the token" if self.bears_token else f"{what} ({self.url})"
             todo = "put the service's token into BACKSTOP_TOKEN"
         raise (NotFoundError if status == 404 else UsageError)(what, unchanged=unchanged, todo=todo)
@@ -207,7 +207,7 @@ def _base(url: str) -> str:
     if parts.username is not None or parts.query or parts.fragment:
         todo = "write http://HOST:PORT; a token belongs into BACKSTOP_TOKEN"
         raise UsageError("the URL of a service has no user and no query", unchanged=_UNCHANGED, todo=todo)
-    return url.rstrip("/")
+    return url.rstrip("/").removesuffix("/api/v1")  # as `backstop serve` prints it
 
 
 def _token(token: str) -> str:

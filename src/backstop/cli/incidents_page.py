@@ -21,6 +21,7 @@ from backstop.events import (
     Event,
     EvidenceGathered,
     Measured,
+    ModelCalled,
     Proposed,
 )
 from backstop.records import NoAction, action_key
@@ -117,7 +118,7 @@ def _story(seen: Seen, events: Sequence[Event], option: str) -> Iterator[str]:
     yield from field("workload", f"{one.target.namespace}/{one.target.key}")
     began = f"{_time(one.started_at)}, {span((now - one.started_at).total_seconds())} ago"
     yield from field("began", f"{began}; received {_time(one.received_at)}")
-    yield from field("so far", f"{one.writes} writes, ${one.cost_usd:.4f}, {len(events)} events on record")
+    yield from field("so far", f"{one.writes} writes, {_cost(events)}, {len(events)} events on record")
     closed = last(events, Closed)
     if one.outcome is not None or one.reason:
         yield ""
@@ -146,6 +147,12 @@ def _story(seen: Seen, events: Sequence[Event], option: str) -> Iterator[str]:
     yield from unwrapped("more", more)
 
 
+def _cost(events: Sequence[Event]) -> str:
+    costs = [event.body.call.cost_usd for event in events if isinstance(event.body, ModelCalled)]
+    known = f"${sum(cost for cost in costs if cost is not None):.4f}"
+    return f"at least {known}" if None in costs else known
+
+
 def question(now: datetime, asks: ApprovalRequest, events: Sequence[Event]) -> Iterator[str]:
     """What a person decides on."""
     yield from field("asks", asks.action)
@@ -166,7 +173,9 @@ def _reach(asks: ApprovalRequest, events: Sequence[Event]) -> Iterator[str]:
         yield from field("reach", "not on record")
         return
     yield from listed("reach", blast_radius(action, state, looked.evidence if looked is not None else None))
-    yield from unwrapped("undo", undo_plan(action, state))
+    by_itself, *by_hand = undo_plan(action, state)
+    yield from field("undo", by_itself)
+    yield from unwrapped("", by_hand)
 
 
 def _told(events: Sequence[Event]) -> Iterator[str]:
