@@ -39,13 +39,13 @@ class Played:
         return agent
 
 
-def play(scenario: str, record: Path, *options: str) -> Played:
+def play(scenario: str, record: Path, *options: str, patience: float = 110) -> Played:
     ended = subprocess.run(
         [BACKSTOP, "drill", scenario, "--json", "--record", str(record), *options],
         capture_output=True,
         text=True,
         check=False,
-        timeout=110,
+        timeout=patience,
     )
     lines = ended.stdout.splitlines()
     assert len(lines) == 1, f"one JSON object and nothing else, not {lines}; {ended.stderr}"

@@ -98,8 +98,9 @@ def test_a_lost_reply_is_looked_after_and_the_write_made_once(tmp_path: Path) ->
     assert played.naive["outcome"] == "failed"
 
 
+@pytest.mark.timeout(400)  # seven agents start, one after the other
 def test_killed_after_every_stage_and_inside_the_write_backstop_writes_once_and_resolves(tmp_path: Path) -> None:
-    played = play("crash-mid-write", tmp_path)
+    played = play("crash-mid-write", tmp_path, patience=380)
     assert played.exit_code == 0, played.complaints
     assert played.backstop["outcome"] == "resolved"
     assert [(w["verb"], w["target"]) for w in played.backstop["writes"]] == [("rollback", "deployment/checkout")]
