@@ -113,9 +113,15 @@ class SaidInText:
     answer: Callable[[Evidence], str]
 
     async def diagnose(
-        self, evidence: Evidence, *, attempt: int, rejected: tuple[str, ...], investigation: InvestigationPort | None = None
+        self,
+        evidence: Evidence,
+        *,
+        attempt: int,
+        rejected: tuple[str, ...],
+        behind: str | None = None,
+        investigation: InvestigationPort | None = None,
     ) -> Proposal:
-        del attempt, rejected, investigation
+        del attempt, rejected, behind, investigation
         try:
             extraction = extract(self.answer(evidence), Diagnosis, tool=DIAGNOSIS_TOOL)
         except ExtractionRefused as refused:

@@ -126,10 +126,17 @@ class ModelPort(Protocol):
     """The model chain. Every attempt is reported through the callback that the chain was built with."""
 
     async def diagnose(
-        self, evidence: Evidence, *, attempt: int, rejected: tuple[str, ...], investigation: InvestigationPort | None = None
+        self,
+        evidence: Evidence,
+        *,
+        attempt: int,
+        rejected: tuple[str, ...],
+        behind: str | None = None,
+        investigation: InvestigationPort | None = None,
     ) -> Proposal:
         """Asks the chain, from the hop that `attempt` (0, 1, …: re-routes to stronger models) starts at. `rejected` says why
-        earlier proposals were refused. What is looked up is in `investigation.evidence` afterwards. Raises ModelError."""
+        earlier proposals were refused, `behind` which model made the last one. What is looked up is in `investigation.evidence`
+        afterwards. Raises ModelError."""
         ...
 
     async def judge(self, proposal: Proposal, evidence: Evidence) -> Verdict:

@@ -108,7 +108,6 @@ async def test_what_a_step_that_died_said_stays_and_what_it_says_anew_follows(st
         log = KeptLog(first.id, store, store.clock, owner=run)
         await log.load()
         log.append(first.id, AlertReceived(alert=first))
-        log.anew()
         with inside():
             log.append(first.id, DefenseFired(defense="fallback", reason=run))
         await log.flush()

@@ -128,8 +128,11 @@ def incident(name: str, scene: str = "bad_release") -> Evidence:
 
 
 async def diagnosed(built: Rig, evidence: Evidence, *, attempt: int = 0, investigation: Any = None) -> Proposal:
-    """One diagnosis, with nothing rejected before that is worth telling."""
-    return await built.chain.diagnose(evidence, attempt=attempt, rejected=("no",) * attempt, investigation=investigation)
+    """One diagnosis, with nothing rejected before that is worth telling, behind whoever proposed last for the same alert."""
+    told, behind = ("no",) * attempt, built.proposers.get(evidence.alert.id)
+    proposal = await built.chain.diagnose(evidence, attempt=attempt, rejected=told, behind=behind, investigation=investigation)
+    built.proposers[evidence.alert.id] = proposal.model
+    return proposal
 
 
 async def until(built: Rig, **said: Any) -> None:

@@ -29,6 +29,7 @@ class Rig:
     url: str
     chain: ModelChain
     calls: list[ModelCall] = field(default_factory=list)
+    proposers: dict[str, str] = field(default_factory=dict)  # the last one of each alert
 
     async def journal(self) -> list[dict[str, Any]]:
         async with aiohttp.ClientSession() as session, session.get(self.url.replace("/v1", "/journal")) as response:

@@ -115,9 +115,9 @@ async def test_a_cooling_hop_is_asked_last_and_only_if_the_others_fail(rig: Any,
 async def test_a_reroute_never_returns_to_a_rejected_model(rig: Any, evidence: Evidence) -> None:
     built = await rig({"first": ["http_500"], "second": ["blame_dependency"]}, hop_retries=0)
     assert (await built.chain.diagnose(evidence, attempt=0, rejected=())).model == "second"
-    assert (await built.chain.diagnose(evidence, attempt=1, rejected=("no symptom",))).model == "third"
+    assert (await built.chain.diagnose(evidence, attempt=1, rejected=("no symptom",), behind="second")).model == "third"
     with pytest.raises(ModelError, match="every model of the chain was already refused"):
-        await built.chain.diagnose(evidence, attempt=2, rejected=("no symptom", "nor there"))
+        await built.chain.diagnose(evidence, attempt=2, rejected=("no symptom", "nor there"), behind="third")
     assert await built.hits() == ["first", "second", "third"]
 
 
@@ -126,5 +126,5 @@ async def test_incidents_do_not_share_their_place_in_the_chain(rig: Any, evidenc
     other = evidence.model_copy(update={"alert": evidence.alert.model_copy(update={"id": "another"})})
     assert (await built.chain.diagnose(evidence, attempt=0, rejected=())).model == "first"
     assert (await built.chain.diagnose(other, attempt=0, rejected=())).model == "first"
-    assert (await built.chain.diagnose(evidence, attempt=1, rejected=("x",))).model == "second"
-    assert (await built.chain.diagnose(other, attempt=1, rejected=("x",))).model == "second"
+    assert (await built.chain.diagnose(evidence, attempt=1, rejected=("x",), behind="first")).model == "second"
+    assert (await built.chain.diagnose(other, attempt=1, rejected=("x",), behind="first")).model == "second"

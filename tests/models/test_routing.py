@@ -180,7 +180,7 @@ async def test_a_reroute_is_behind_the_hop_that_proposed_last(evidence: Evidence
             await diagnosed(built, evidence, attempt=2)
 
 
-async def test_after_a_restart_a_reroute_does_not_begin_at_the_first_hop(evidence: Evidence) -> None:
+async def test_behind_a_model_that_is_not_of_the_chain_a_reroute_does_not_begin_at_the_first_hop(evidence: Evidence) -> None:
     async with a_chain({}) as built:
         assert (await diagnosed(built, evidence, attempt=1)).model == "second"
 

@@ -77,7 +77,13 @@ async def test_reads_that_fail_only_after_the_diagnosis_are_a_tool_fault(shop: S
 
 class Hanging(ScriptedModels):
     async def diagnose(
-        self, evidence: Evidence, *, attempt: int, rejected: tuple[str, ...], investigation: InvestigationPort | None = None
+        self,
+        evidence: Evidence,
+        *,
+        attempt: int,
+        rejected: tuple[str, ...],
+        behind: str | None = None,
+        investigation: InvestigationPort | None = None,
     ) -> Proposal:
         await asyncio.Event().wait()
         raise AssertionError
@@ -102,7 +108,13 @@ async def test_what_hangs_is_left_at_the_deadline(shop: Shop, models: ScriptedMo
 
 class Buggy(ScriptedModels):
     async def diagnose(
-        self, evidence: Evidence, *, attempt: int, rejected: tuple[str, ...], investigation: InvestigationPort | None = None
+        self,
+        evidence: Evidence,
+        *,
+        attempt: int,
+        rejected: tuple[str, ...],
+        behind: str | None = None,
+        investigation: InvestigationPort | None = None,
     ) -> Proposal:
         raise ZeroDivisionError("a bug")
 

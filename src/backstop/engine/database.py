@@ -65,6 +65,15 @@ REMEDIATIONS: Final = sa.Table(
 )
 """Whose turn it is to write: one row an incident that rehearses, writes or measures."""
 
+MEMOS: Final = sa.Table(
+    "backstop_memos",
+    _tables,
+    sa.Column("incident", sa.Text, primary_key=True),
+    sa.Column("key", sa.Text, primary_key=True),
+    sa.Column("sealed", sa.Text, nullable=False),
+)
+"""What models and look-ups answered within the steps of incidents that have not ended."""
+
 
 def connect(url: str) -> sa.Engine:
     """The database at `url` (sqlite:///FILE or postgresql://…). Raises ConfigError for a URL that names none."""

@@ -23,6 +23,7 @@ from pydantic import JsonValue, TypeAdapter
 
 from backstop.clock import Clock
 from backstop.engine.database import connect, first_line, prepare
+from backstop.engine.memo import KeptMemo
 from backstop.engine.pauses import Pauses
 from backstop.engine.port import Counts, IncidentSummary, State, Submitted, check_question
 from backstop.engine.record import KeptLog
@@ -200,9 +201,12 @@ class Engine:
             return "cancelled"
         log = KeptLog(alert.id, self._store, self._clock, owner=secrets.token_hex(8), heard=self._watch.on_events)
         resumed = await log.load() > 0
+        memo = KeptMemo(self._store.engine, self._config.key, alert.id, log.owner)
+        await memo.load()
         steps = KeptSteps(
             incident=alert.id,
             log=log,
+            memo=memo,
             store=self._store,
             time=StepClock(self._clock),
             resumed=resumed,
@@ -213,6 +217,7 @@ class Engine:
         await log.flush()
         await asyncio.to_thread(self._store.end_turn, alert.id)
         await self._watch.on_closed(await self.events(alert.id))
+        await memo.forget()
         return outcome.kind.value
 
     async def _leave(self, incident: str, interrupted: Interrupted) -> NoReturn:

@@ -1,7 +1,8 @@
 """The record of one incident in the database: an event is there once, however often the incident's code is run over it again.
 
-An event belongs to a place: between two steps, or inside one. At a place as many events are passed over as are on record there
-already. Those of a step that did not end stay, and what the step says when it is taken anew follows them.
+An event belongs to a place: between two steps, or inside one. Between steps as many events are passed over as are on record there
+already. Inside, where a step that is taken anew may say more or other things, those that are on record word for word: what was paid
+for once is on record once.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from backstop.engine.store import Row, Store, Superseded
 from backstop.engine.watch import Watch
 from backstop.errors import EngineError, RecordError
 from backstop.events import GENESIS, AnyBody, Event
+from backstop.records import canonical_digest
 
 _INSIDE: ContextVar[bool] = ContextVar("backstop_inside_step", default=False)
 _PATIENCE_SECONDS: Final = 3.0
@@ -31,6 +33,14 @@ class Place(NamedTuple):
 
     step: int
     inside: bool
+
+
+_Mark = tuple[Place, str]
+
+
+def _mark(place: Place, body: AnyBody) -> _Mark:
+    """What an event is known by. What a call failed of may be redacted further, once more is known to be secret."""
+    return place, canonical_digest(body.model_dump(mode="json", exclude={"call": {"detail"}})) if place.inside else ""
 
 
 @contextmanager
@@ -60,8 +70,8 @@ class KeptLog:
     step: int = 0
 
     def __post_init__(self) -> None:
-        self._known: Counter[Place] = Counter()
-        self._said: Counter[Place] = Counter()
+        self._known: Counter[_Mark] = Counter()
+        self._said: Counter[_Mark] = Counter()
         self._prev, self._seq = GENESIS, 0
         self._waiting: list[Row] = []
         self._flushing = asyncio.Lock()
@@ -72,7 +82,7 @@ class KeptLog:
         await asyncio.to_thread(self.store.claim, self.incident, self.owner)
         rows = await asyncio.to_thread(self.store.rows, self.incident)
         for row in rows:
-            self._known[Place(row.step, row.inside)] += 1
+            self._known[_mark(Place(row.step, row.inside), row.event.body)] += 1
             self._prev, self._seq = row.event.hash, row.event.seq
         self.heard([row.event for row in rows])
         return len(rows)
@@ -82,14 +92,14 @@ class KeptLog:
         if incident != self.incident:
             raise RecordError(f"an event of {incident} is none of {self.incident}")
         place = Place(self.step, within_step())
-        self._said[place] += 1
-        if self._said[place] > self._known[place]:
+        mark = _mark(place, body)
+        self._said[mark] += 1
+        if self._said[mark] > self._known[mark]:
             self._add(place, body)
 
-    def anew(self) -> None:
-        """The step at this place is taken once more: nothing that is said inside is on record."""
-        place = Place(self.step, inside=True)
-        self._known[place], self._said[place] = 0, 0
+    def note(self, body: AnyBody) -> None:
+        """Appends what the engine says of this run, for the step at this place, however often it was said before."""
+        self._add(Place(self.step, inside=True), body)
 
     def _add(self, place: Place, body: AnyBody) -> None:
         draft = Event(seq=self._seq + 1, at=self.clock.now(), incident=self.incident, body=body, prev=self._prev, hash="")

@@ -27,6 +27,7 @@ from backstop.engine.store import Store
 from backstop.engine.watch import Phase, Watch
 from backstop.errors import BackstopError, EngineError, IncidentCancelled, InvariantError
 from backstop.events import DefenseFired
+from backstop.memo import Memo, kept_in
 from backstop.records import Record
 
 T = TypeVar("T")
@@ -90,6 +91,7 @@ class KeptSteps:
 
     incident: str
     log: KeptLog
+    memo: Memo
     store: Store
     time: StepClock
     resumed: bool  # whether an earlier run left something on record
@@ -112,7 +114,8 @@ class KeptSteps:
             with interrupting(name):  # in here, as DBOS would keep the error as what the step gave
                 await self.log.flush()
                 self.on_step(name, "begins")
-                outcome = await self._outcome(effect, kind)
+                with kept_in(self.memo, f"{name} {self.log.step}"):
+                    outcome = await self._outcome(effect, kind)
                 self.on_step(name, "done")
                 return outcome
 
@@ -126,12 +129,10 @@ class KeptSteps:
         return self._give(kept, kind, said, aside=aside)
 
     def _begin(self, name: str) -> None:
-        self.log.anew()
         if self.resumed:
             self.resumed = False
-            with inside():
-                reason = f"{self.worker} takes up the incident where it was left, before its step {name}"
-                self.log.append(self.incident, DefenseFired(defense="resume", reason=reason))
+            reason = f"{self.worker} takes up the incident where it was left, before its step {name}"
+            self.log.note(DefenseFired(defense="resume", reason=reason))
 
     async def _outcome(self, effect: Callable[[], Awaitable[T]], kind: TypeAdapter[T]) -> Json:
         """What the step gave, as it is kept."""

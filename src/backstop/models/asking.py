@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Final, Literal
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Final, Literal
+
+from pydantic import JsonValue
 
 from backstop.models.catalog import ModelSpec
 from backstop.models.outcomes import HopFailed
 from backstop.models.providers import Source
 from backstop.records import ModelCall
-
-if TYPE_CHECKING:
-    from pydantic_ai.messages import ModelResponse
 
 Role = Literal["diagnose", "judge", "probe"]
 
@@ -44,8 +43,7 @@ class Reply:
 
     contents: tuple[str, ...]
     lookups: tuple[ToolCall, ...] = ()
-    raw: ModelResponse | None = None  # as the SDK has it, to be shown to the model again
-    raw_bytes: int = 0  # of all that it holds: what showing it again adds to a question
+    raw: str = ""  # all of it, as pydantic-ai prints it, to be shown to the model again
 
 
 @dataclass(frozen=True)
@@ -75,12 +73,17 @@ class Question:
     def tools(self) -> tuple[Tool, ...]:
         return (*((self.tool,) if self.tool else ()), *self.lookups)
 
+    def content(self) -> JsonValue:
+        """All of it, as JSON."""
+        so_far = [{"reply": exchange.reply.raw, "answers": exchange.answers} for exchange in self.so_far]
+        return {**asdict(replace(self, so_far=())), "so_far": so_far}
+
     def size(self) -> int:
         """Bytes of everything that a provider counts as input."""
         texts = [self.system, self.user, *(f"{tool.name}{tool.description}{tool.schema}" for tool in self.tools())]
         for exchange in self.so_far:
             texts += exchange.answers
-        shown = sum(exchange.reply.raw_bytes for exchange in self.so_far)
+        shown = sum(len(exchange.reply.raw.encode("utf-8", "surrogatepass")) for exchange in self.so_far)
         return shown + sum(len(text.encode("utf-8", "surrogatepass")) for text in texts)
 
     def most_tokens(self) -> int:

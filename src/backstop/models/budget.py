@@ -176,7 +176,11 @@ class Budget:
                 self._store.save(Spend(day=spend.day, total=max(0.0, spend.total + usd), models=models))
             except (OSError, ValueError) as error:
                 raise BudgetSpent(f"what is spent cannot be kept ({error})") from error
-        self._incidents[held.incident] = max(0.0, self._incidents.get(held.incident, 0.0) + usd)
-        self._incidents.move_to_end(held.incident)
+        self.take_over(held.incident, usd)
+
+    def take_over(self, incident: str, usd: float) -> None:
+        """Into the incident's purse alone: what an earlier process spent on it, which the day has already."""
+        self._incidents[incident] = max(0.0, self._incidents.get(incident, 0.0) + usd)
+        self._incidents.move_to_end(incident)
         while len(self._incidents) > _REMEMBERED_INCIDENTS:
             self._incidents.popitem(last=False)

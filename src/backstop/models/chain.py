@@ -9,7 +9,6 @@ when nobody is left, `ModelError`. Every attempt is reported when it has ended, 
 from __future__ import annotations
 
 import random
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -28,7 +27,6 @@ from backstop.ports import RULES, InvestigationPort, Proposal
 from backstop.records import Diagnosis, Evidence, ModelCall, Verdict
 from backstop.settings import Settings
 
-_REMEMBERED_INCIDENTS: Final = 4096
 _TOO_SHORT_SECONDS: Final = 0.05
 
 
@@ -79,21 +77,24 @@ class ModelChain:
     wire: Wire
     jitter: random.Random
 
-    def __post_init__(self) -> None:
-        self._last_proposer: OrderedDict[str, int] = OrderedDict()
-
     async def diagnose(
-        self, evidence: Evidence, *, attempt: int, rejected: tuple[str, ...], investigation: InvestigationPort | None = None
+        self,
+        evidence: Evidence,
+        *,
+        attempt: int,
+        rejected: tuple[str, ...],
+        behind: str | None = None,
+        investigation: InvestigationPort | None = None,
     ) -> Proposal:
-        """The first readable diagnosis. `attempt` 0 starts at the first hop; later ones behind the hop that proposed last for this
-        alert (if that is not remembered, at hop `attempt`). Raises `ModelError` with every failure in one sentence."""
+        """The first readable diagnosis. `attempt` 0 starts at the first hop; later ones `behind` the model that proposed last (at
+        hop `attempt`, if it is not of the chain). Raises `ModelError` with every failure in one sentence."""
         case = _Case(evidence, rejected, investigation)
-        start = 0 if attempt <= 0 else self._last_proposer.get(case.incident, attempt - 1) + 1
+        start = 0 if attempt <= 0 else self._place(behind, attempt - 1) + 1
         failures = self._say_skipped() if attempt <= 0 else []
         deadline = self.clock.monotonic() + self.settings.diagnose_deadline_seconds
         waiting = list(self.hops[start:])
         while waiting:
-            hop = self._next(waiting)
+            hop = self._next(waiting, case)
             seconds = self._share(deadline - self.clock.monotonic(), later=len(waiting))
             if seconds < _TOO_SHORT_SECONDS:
                 failures.append(f"{hop.spec.id} was not asked: {self.settings.diagnose_deadline_seconds:g} s have passed")
@@ -103,7 +104,6 @@ class ModelChain:
             except HopFailed as failure:
                 failures.append(f"{hop.spec.id}: {failure.outcome}")
                 continue
-            self._remember(case.incident, self.hops.index(hop))
             return Proposal(diagnosis=diagnosis, model=hop.spec.id, family=hop.spec.family)
         if self.rules is not None and start <= len(self.hops):
             return self._by_rules(self.rules, case.evidence)
@@ -126,10 +126,20 @@ class ModelChain:
         """Closes the connection pools."""
         await self.wire.aclose()
 
-    def _next(self, waiting: list[Hop]) -> Hop:
-        """Takes the next one out: in their order those that may be asked now; of those that cool, the one that has the least left.
-        Decided anew before each question, since others ask too."""
-        hop = min(waiting, key=lambda hop: self.cooldown.seconds_left(hop.spec.id))
+    def _place(self, model: str | None, otherwise: int) -> int:
+        """Where a model stands in the chain; behind all of them, the rules."""
+        places = {hop.spec.id: place for place, hop in enumerate(self.hops)} | {RULES: len(self.hops)}
+        return places.get(model or "", otherwise)
+
+    def _next(self, waiting: list[Hop], case: _Case) -> Hop:
+        """Takes the next one out: those that an earlier run of this step has asked already; then in their order those that may be
+        asked now; of those that cool, the one that has the least left. Decided anew before each question, since others ask too."""
+        question, meter = case.question(self.settings.diagnosis_max_output_tokens), self.dialogue.meter
+
+        def turn(hop: Hop) -> tuple[bool, float]:
+            return not meter.knows(case.incident, hop, question), self.cooldown.seconds_left(hop.spec.id)
+
+        hop = min(waiting, key=turn)
         waiting.remove(hop)
         return hop
 
@@ -138,19 +148,16 @@ class ModelChain:
         or an equal share where the reserve would leave less."""
         return max(remaining / (later + 1), remaining - later * self.settings.hop_reserve_seconds)
 
-    def _remember(self, incident: str, index: int) -> None:
-        self._last_proposer[incident] = index
-        self._last_proposer.move_to_end(incident)
-        while len(self._last_proposer) > _REMEMBERED_INCIDENTS:
-            self._last_proposer.popitem(last=False)
-
     async def _ask(self, case: _Case, hop: Hop, until: float) -> Diagnosis:
         """Asks one hop, and remembers what came of it."""
         asked = self.cooldown.asking(hop.spec.id)
         try:
             diagnosis = await self._try(case, hop, until)
         except HopFailed as failure:
-            self.cooldown.failed(hop.spec.id, failure, asked)
+            if failure.kept:
+                self.cooldown.released(hop.spec.id, asked)
+            else:
+                self.cooldown.failed(hop.spec.id, failure, asked)
             raise
         except BaseException:  # cut off from outside, which says nothing about the hop
             self.cooldown.released(hop.spec.id, asked)
@@ -173,7 +180,7 @@ class ModelChain:
 
     def _wait(self, failure: HopFailed, tries: int, until: float) -> float | None:
         """How long to wait before the same hop is asked again; None: leave it. A Retry-After is honoured if it is short and fits
-        in."""
+        in; what was waited for before is not waited for again."""
         if tries >= self.settings.hop_retries:
             return None
         wait = self.settings.hop_retry_seconds * 2.0**tries * self.jitter.uniform(0.5, 1.0)
@@ -183,6 +190,8 @@ class ModelChain:
             wait += failure.retry_after
         elif not failure.consequences.again:
             return None
+        if failure.kept:
+            return 0.0
         return wait if self.clock.monotonic() + wait + self.settings.hop_retry_seconds < until else None
 
     def _say_skipped(self) -> list[str]:
@@ -193,7 +202,6 @@ class ModelChain:
     def _by_rules(self, rules: Rules, evidence: Evidence) -> Proposal:
         started = self.clock.monotonic()
         diagnosis = rules(evidence)
-        self._remember(evidence.alert.id, len(self.hops))
         self.on_call(_no_call(RULES, "ok", "", source="rules", seconds=self.clock.monotonic() - started))
         return Proposal(diagnosis=diagnosis, model=RULES, family=RULES)
 

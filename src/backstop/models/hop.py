@@ -161,16 +161,15 @@ class Hop:
 
 
 def _messages(question: Question, boundary: Boundary) -> list[ModelMessage]:
-    from pydantic_ai.messages import ModelRequest, SystemPromptPart, ToolReturnPart, UserPromptPart
+    from pydantic_ai.messages import ModelMessagesTypeAdapter, ModelRequest, SystemPromptPart, ToolReturnPart, UserPromptPart
 
     asked = ModelRequest(parts=[SystemPromptPart(content=question.system), UserPromptPart(content=boundary(question.user))])
     messages: list[ModelMessage] = [asked]
     for exchange in question.so_far:
-        if exchange.reply.raw is None:
-            raise ValueError("an exchange without the reply that it answers")
+        [reply] = ModelMessagesTypeAdapter.validate_json(exchange.reply.raw)
         answers = zip(exchange.reply.lookups, exchange.answers, strict=True)
         returned = [ToolReturnPart(tool_name=call.name, content=boundary(text), tool_call_id=call.id) for call, text in answers]
-        messages += [exchange.reply.raw, ModelRequest(parts=returned)]
+        messages += [reply, ModelRequest(parts=returned)]
     return messages
 
 
@@ -260,7 +259,7 @@ def _reply(response: ModelResponse, question: Question) -> Reply:
     if answers and lookups:
         raise HopFailed("ambiguous", "the model answers and asks at the same time")
     if calls:
-        return Reply(answers, lookups, response, _bytes(response))
+        return Reply(answers, lookups, _printed(response))
     text = "".join(part.content for part in response.parts if isinstance(part, TextPart))
     if not text.strip():
         raise HopFailed("empty", "the reply says nothing")
@@ -272,11 +271,11 @@ def _tokens(count: int) -> int:
     return count if 0 <= count <= _MOST_TOKENS else 0
 
 
-def _bytes(response: ModelResponse) -> int:
-    """At least what it takes to show a reply to its model again."""
+def _printed(response: ModelResponse) -> str:
+    """All that it takes to show a reply to its model again."""
     from pydantic_ai.messages import ModelMessagesTypeAdapter
 
-    return len(ModelMessagesTypeAdapter.dump_json([response]))
+    return ModelMessagesTypeAdapter.dump_json([response]).decode()
 
 
 def _arguments(args: Any) -> str:

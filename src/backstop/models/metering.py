@@ -1,18 +1,23 @@
 """The meter that every call to a model runs through, whoever makes it: loop cap, time, price, budget, rate limit, span.
 
 In this order, and each fails closed. The call is made only if all let it; afterwards it is settled at what it cost, or at what was
-reserved if that is not known.
+reserved if that is not known. A call that an earlier run of the same step made is not made again: what came of it was kept.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from typing import Final
 
+from pydantic import JsonValue
+
+from backstop.memo import Memo, Place, is_kept, place_of
 from backstop.models.asking import Attempt, Question, Reply
 from backstop.models.budget import Budget, BudgetSpent, Reservation
 from backstop.models.hop import Hop
+from backstop.models.keeping import CALL, KeptCall
 from backstop.models.limits import Limits
 from backstop.models.outcomes import OUTCOMES, HopFailed, Outcome
 from backstop.models.telemetry import Spans
@@ -21,6 +26,14 @@ _REMEMBERED_INCIDENTS: Final = 4096
 
 _LONGEST_TOKEN: Final = 24
 """Bytes. English and JSON have about four to a token; a count that would need this many is made up, or counts something else."""
+
+
+@dataclass
+class _Account:
+    """What an incident has asked so far. `known`: the calls in it that are kept, by their keys."""
+
+    calls: int = 0
+    known: set[str] = field(default_factory=set)
 
 
 @dataclass
@@ -33,10 +46,51 @@ class Meter:
     spans: Spans
 
     def __post_init__(self) -> None:
-        self._calls: OrderedDict[str, int] = OrderedDict()
+        self._accounts: OrderedDict[str, _Account] = OrderedDict()
+
+    def knows(self, incident: str, hop: Hop, question: Question) -> bool:
+        """Whether an earlier run of the same step asked that."""
+        return is_kept(CALL, *_asked(incident, hop, question))
 
     async def ask(self, incident: str, hop: Hop, question: Question, seconds: float, attempt: Attempt) -> Reply:
         """One call, measured into `attempt`. Raises `HopFailed`."""
+        place = place_of(CALL, *_asked(incident, hop, question))
+        if place.memo is not None:
+            self._take_over(incident, place.memo)
+        if place.kept is not None:
+            return KeptCall.model_validate_json(place.kept).again(attempt)
+        try:
+            reply = await self._ask(incident, hop, question, seconds, attempt)
+            kept = KeptCall.answered(attempt, reply)
+        except HopFailed as failure:
+            await self._keep(incident, place, KeptCall.failed(attempt, failure))
+            raise
+        await self._keep(incident, place, kept)
+        return reply
+
+    async def _keep(self, incident: str, place: Place, kept: KeptCall) -> None:
+        self._account(incident).known.add(place.key)
+        with suppress(ValueError):  # half a character: such a reply cannot be kept, and the next run asks again
+            await place.keep(kept.model_dump_json())
+
+    def _take_over(self, incident: str, memo: Memo) -> None:
+        """Counts and pays from the incident's purse what another process asked of models for it: the day's has been paid."""
+        account = self._account(incident)
+        for key in memo.kept.keys() - account.known:
+            account.known.add(key)
+            if key.startswith(CALL):
+                call = KeptCall.model_validate_json(memo.kept[key]).call
+                account.calls += OUTCOMES.get(call.outcome, Outcome()).asked
+                self.budget.take_over(incident, call.cost_usd or 0.0)
+
+    def _account(self, incident: str) -> _Account:
+        account = self._accounts.setdefault(incident, _Account())
+        self._accounts.move_to_end(incident)
+        while len(self._accounts) > _REMEMBERED_INCIDENTS:
+            self._accounts.popitem(last=False)
+        return account
+
+    async def _ask(self, incident: str, hop: Hop, question: Question, seconds: float, attempt: Attempt) -> Reply:
         tokens = question.likely_tokens()
         try:
             held = self._admit(incident, hop, question, tokens, seconds)
@@ -53,7 +107,8 @@ class Meter:
             self._settle(held, tokens, attempt, question.size())
 
     def _admit(self, incident: str, hop: Hop, question: Question, tokens: int, seconds: float) -> Reservation:
-        if self._calls.get(incident, 0) >= self.max_calls_per_incident:
+        account = self._account(incident)
+        if account.calls >= self.max_calls_per_incident:
             raise HopFailed("call_cap", f"the incident has asked models {self.max_calls_per_incident} times, which is its cap")
         if seconds <= 0:
             raise HopFailed("timeout", "its time had passed before it was asked")
@@ -67,14 +122,8 @@ class Meter:
         if used_up := self.limits.admit(hop.spec.id, tokens):  # behind the budget, so that no refusal uses up a request
             self.budget.settle(held, 0.0)
             raise HopFailed("throttled", f"{used_up} is used up")
-        self._count(incident)
+        account.calls += 1
         return held
-
-    def _count(self, incident: str) -> None:
-        self._calls[incident] = self._calls.get(incident, 0) + 1
-        self._calls.move_to_end(incident)
-        while len(self._calls) > _REMEMBERED_INCIDENTS:
-            self._calls.popitem(last=False)
 
     def _settle(self, held: Reservation, estimated: int, attempt: Attempt, size: int) -> None:
         """The provider's count of tokens decides; without one, whatever may have been billed has cost what was reserved."""
@@ -87,6 +136,10 @@ class Meter:
         self.limits.settle(attempt.spec.id, estimated, used)
         attempt.cost_is_estimate = cost is None
         attempt.cost_usd = self.budget.settle(held, cost)
+
+
+def _asked(incident: str, hop: Hop, question: Question) -> tuple[JsonValue, ...]:
+    return incident, hop.spec.id, hop.spec.provider, hop.spec.wire, question.content()
 
 
 def _unbilled(attempt: Attempt) -> bool:

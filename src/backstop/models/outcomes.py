@@ -92,6 +92,7 @@ class HopFailed(ModelError):
         self.detail = clean(" ".join(detail.split()))[:300]
         self.retry_after = retry_after
         self.begun = begun
+        self.kept = False  # it is an earlier run's failure, which says nothing of now
 
     @property
     def consequences(self) -> Outcome:

@@ -16,7 +16,7 @@ from backstop.breaker import Cause
 from backstop.errors import ClusterError, ModelError
 from backstop.events import ActionWeighed, LookedUp, QualityWeighed, Rerouted
 from backstop.pipeline.diagnosis import defenses_of, refused_replies, rejection
-from backstop.pipeline.investigation import Bounds, Investigation, Lookup, Used
+from backstop.pipeline.investigation import Bounds, Found, Investigation, Lookup, Used
 from backstop.pipeline.plan import action_id_for
 from backstop.pipeline.quality_gate import NOTHING_TO_JUDGE, check_quality
 from backstop.pipeline.session import Session
@@ -45,7 +45,7 @@ class Answered(Record):
     proposal: Proposal | None
     failure: str
     calls: tuple[ModelCall, ...]
-    lookups: tuple[Lookup, ...]
+    lookups: tuple[Found, ...]
 
 
 class Judged(Record):
@@ -69,14 +69,14 @@ class Grounding:
     redactor: Redactor
     _rejected: list[str] = field(default_factory=list)
     _used: Used = field(default_factory=Used)
-    _lookups: list[Lookup] = field(default_factory=list)
 
     async def of(self, evidence: Evidence, measuring: asyncio.Future[Health]) -> Grounded:
         """Raises Stop if no diagnosis is grounded. `measuring` is how all is, measured while the models think."""
         investigation = self._investigation(evidence)
         reroutes = self.session.tools.settings.max_reroutes
+        behind: str | None = None
         for attempt in range(reroutes + 1):
-            proposal = await self._diagnose(investigation, attempt)
+            proposal = await self._diagnose(investigation, attempt, behind)
             known = investigation.evidence
             self.session.journal.story.evidence = known
             if await self._grounded(proposal, known, attempt):
@@ -85,6 +85,7 @@ class Grounding:
                 raise self.session.escalation(
                     f"no model's diagnosis was accepted, and what the rules say is not grounded: {self._rejected[-1]}"
                 )
+            behind = proposal.model
             if attempt < reroutes:
                 self.session.journal.emit(Rerouted(attempt=attempt + 1, reason=self._rejected[-1]))
         self.session.journal.fire("loop_cap", f"{reroutes} re-routes brought no grounded diagnosis")
@@ -103,7 +104,6 @@ class Grounding:
         )
 
     def _looked_up(self, lookup: Lookup) -> None:
-        self._lookups.append(lookup)
         self.session.journal.emit(LookedUp(**dict(lookup)))
         if lookup.outcome == "repeated":
             self.session.journal.fire("loop_cap", f"{lookup.tool} {lookup.arguments} was asked before")
@@ -111,25 +111,24 @@ class Grounding:
             self.session.journal.fire("tool_guard", f"a look-up failed: {lookup.detail}")
         self.session.tell_redactions(self.redactor)
 
-    async def _diagnose(self, investigation: Investigation, attempt: int) -> Proposal:
+    async def _diagnose(self, investigation: Investigation, attempt: int, behind: str | None) -> Proposal:
         journal, rejected = self.session.journal, tuple(self._rejected)
-        calls = len(journal.story.calls)
-        lookups = len(self._lookups)
+        calls, lookups = len(journal.story.calls), len(investigation.found)
 
         async def ask() -> Answered:
             try:
                 asked = self.session.tools.models.diagnose(
-                    investigation.evidence, attempt=attempt, rejected=rejected, investigation=investigation
+                    investigation.evidence, attempt=attempt, rejected=rejected, behind=behind, investigation=investigation
                 )
                 proposal, failure = await asked, ""
             except ModelError as error:
                 proposal, failure = None, str(error)
             said = tuple(journal.story.calls[calls:])
-            return Answered(proposal=proposal, failure=failure, calls=said, lookups=tuple(self._lookups[lookups:]))
+            return Answered(proposal=proposal, failure=failure, calls=said, lookups=tuple(investigation.found[lookups:]))
 
         def again(answered: Answered) -> None:
-            for lookup in answered.lookups:
-                investigation.recall(lookup)
+            for found in answered.lookups:
+                investigation.recall(found)
             for call in answered.calls:
                 journal.called(call)
 

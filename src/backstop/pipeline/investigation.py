@@ -19,6 +19,7 @@ from pydantic import JsonValue, TypeAdapter, ValidationError
 
 from backstop.clock import Clock
 from backstop.errors import ClusterError
+from backstop.memo import place_of
 from backstop.pipeline.describe import template_changes
 from backstop.pipeline.redact import FAILURES
 from backstop.ports import ClusterPort, Tooling
@@ -38,7 +39,7 @@ from backstop.records import (
     WorkloadRef,
     clean,
 )
-from backstop.redaction import Redactor
+from backstop.redaction import Learnt, Redactor
 
 _LINE: Final = 2000  # what a quote may hold
 _TOOLS: Final[dict[str, tuple[type[Query], str]]] = {
@@ -74,6 +75,14 @@ class Lookup(Record):
     fact: Fact | None
 
 
+class Found(Record):
+    """A look-up as it is kept: with how long it took, and the secrets that came to be known by it, as JSON."""
+
+    lookup: Lookup
+    seconds: float
+    learnt: str
+
+
 @dataclass
 class Used:
     """How much of its bounds an incident has used, over all its looks and re-routes."""
@@ -105,6 +114,7 @@ class Investigation:
     on_lookup: Callable[[Lookup], None]
     used: Used = field(default_factory=Used)
     tools: tuple[Tooling, ...] = TOOLS
+    found: list[Found] = field(default_factory=list)  # so far, in order
     _facts: list[Fact] = field(default_factory=list)
 
     @property
@@ -116,36 +126,49 @@ class Investigation:
         bounds = self.bounds
         return self.used.count >= bounds.count or self.used.seconds >= bounds.seconds or self.used.size >= bounds.max_bytes
 
-    def recall(self, lookup: Lookup) -> None:
-        """Takes in what an earlier run of the same incident looked up."""
+    def recall(self, found: Found) -> None:
+        """Takes in what an earlier run of the same incident looked up, secrets and all."""
+        if self.redactor:
+            self.redactor.recall(Learnt(*one) for one in json.loads(found.learnt))
         with suppress(_NoAnswer):
-            self._query(lookup.tool, lookup.arguments)
-        if lookup.fact is not None:
-            self._add(lookup.fact)
-        self.on_lookup(lookup)
+            self._query(found.lookup.tool, found.lookup.arguments)
+        self._add(found)
 
     async def look_up(self, tool: str, arguments: str) -> str:
-        started = self.clock.monotonic()
-        try:
-            lookup = await self._look_up(clean(tool)[:100], clean(arguments)[:_LINE])
-        finally:
-            self.used.seconds += self.clock.monotonic() - started
-        self.on_lookup(lookup)
+        asked = clean(tool)[:100], clean(arguments)[:_LINE]
+        place = place_of("lookup", self.start.alert.id, *asked)
+        if place.kept is not None:
+            found = Found.model_validate_json(place.kept)
+            self.recall(found)
+        else:
+            found = await self._find_out(*asked)
+            await place.keep(found.model_dump_json())
+            self._add(found)
+        lookup = found.lookup
         if lookup.fact is None:
             return f"{lookup.outcome}: {lookup.detail}"
         return json.dumps(lookup.fact.model_dump(mode="json"), ensure_ascii=False)
+
+    async def _find_out(self, tool: str, arguments: str) -> Found:
+        started, known = self.clock.monotonic(), len(self.redactor.learnt()) if self.redactor else 0
+        lookup = await self._look_up(tool, arguments)
+        learnt = json.dumps(self.redactor.learnt(known) if self.redactor else ())  # in ASCII: it may hold half a character
+        return Found(lookup=lookup, seconds=self.clock.monotonic() - started, learnt=learnt)
 
     async def _look_up(self, tool: str, arguments: str) -> Lookup:
         try:
             fact = await self._answer(tool, self._query(tool, arguments))
         except _NoAnswer as none:
             return Lookup(tool=tool, arguments=arguments, outcome=none.outcome, detail=none.detail, fact=None)
-        self._add(fact)
         return Lookup(tool=tool, arguments=arguments, outcome="answered", detail="", fact=fact)
 
-    def _add(self, fact: Fact) -> None:
-        self._facts.append(fact)
-        self.used.size += len(fact.text.encode())
+    def _add(self, found: Found) -> None:
+        self.found.append(found)
+        self.used.seconds += found.seconds
+        if (fact := found.lookup.fact) is not None:
+            self._facts.append(fact)
+            self.used.size += len(fact.text.encode())
+        self.on_lookup(found.lookup)
 
     def _query(self, tool: str, arguments: str) -> Query:
         """What is asked, if it may be. Raises _NoAnswer."""

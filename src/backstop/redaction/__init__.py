@@ -7,6 +7,6 @@ uids and hashes that a diagnosis needs. `Redactor` is the entrance, `holds_place
 from __future__ import annotations
 
 from backstop.redaction.hits import holds_placeholder
-from backstop.redaction.redactor import Redactor
+from backstop.redaction.redactor import Learnt, Redactor
 
-__all__ = ["Redactor", "holds_placeholder"]
+__all__ = ["Learnt", "Redactor", "holds_placeholder"]

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import itertools
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from typing import Final, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
 from pydantic import JsonValue
 
@@ -28,6 +29,15 @@ _ROUNDS: Final = 12
 _SHORT: Final = 200
 
 
+class Learnt(NamedTuple):
+    """One find: the value, how it was written, whether it goes from everywhere, and its kind where the value does not show it."""
+
+    value: str
+    literal: str
+    spread: bool
+    kind: str
+
+
 class Redactor:
     """Takes secrets and personal data out of the texts of one incident, and puts stable names in their places.
 
@@ -45,12 +55,22 @@ class Redactor:
         self._found: Counter[str] = Counter()
         self._taint = Taint()
         self._known = 0
+        self._learnt: dict[Learnt, None] = {}
         self._unchanged: set[str] = set()  # short texts that held nothing, given what was known then: objects repeat them
 
     @property
     def found(self) -> Mapping[str, int]:
         """How many distinct values were found, by kind: pw, token, pem, email, ip, card, ssn."""
         return dict(self._found)
+
+    def learnt(self, after: int = 0) -> tuple[Learnt, ...]:
+        """What was found so far, from the find of number `after` on. It holds the secrets themselves."""
+        return tuple(itertools.islice(self._learnt, after, None))
+
+    def recall(self, learnt: Iterable[Learnt]) -> None:
+        """Knows from now on what another redactor of the same incident has learnt."""
+        for value, literal, spread, kind in learnt:
+            self._name(Hit(0, 0, value, spread, kind), literal)
 
     def spare(self, names: Iterable[str]) -> None:
         """From now on a value that is one of these names goes only from where it stands as a secret, and stays elsewhere.
@@ -134,6 +154,7 @@ class Redactor:
 
     def _name(self, hit: Hit, literal: str) -> str:
         """The placeholder of a hit. The first time, the value is counted and, if it is to spread, looked for from now on."""
+        self._learnt[Learnt(hit.value, literal, hit.spread, hit.kind)] = None
         placeholder = self._placeholders.get(hit.value)
         if placeholder is None:
             kind = hit.kind or personal.kind(hit.value) or ("token" if tokens.is_token(hit.value) else "pw")

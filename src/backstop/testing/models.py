@@ -28,7 +28,13 @@ class ScriptedModels:
     told: list[tuple[str, ...]] = field(default_factory=list)  # why earlier proposals were rejected, call by call
 
     async def diagnose(
-        self, evidence: Evidence, *, attempt: int, rejected: tuple[str, ...], investigation: InvestigationPort | None = None
+        self,
+        evidence: Evidence,
+        *,
+        attempt: int,
+        rejected: tuple[str, ...],
+        behind: str | None = None,  # noqa: ARG002  the port's signature
+        investigation: InvestigationPort | None = None,
     ) -> Proposal:
         if investigation is not None:
             for tool, arguments in self.lookups:
