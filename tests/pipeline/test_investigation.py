@@ -12,8 +12,10 @@ from hypothesis import strategies as st
 
 from backstop.errors import ClusterUnavailable
 from backstop.events import LookedUp
+from backstop.memo import kept_in
 from backstop.pipeline.investigation import TOOLS, Bounds, Investigation, Lookup
 from backstop.records import Claim, Diagnosis, Evidence, FactKind, Inspection, ObjectRef, OutcomeKind, Quote
+from backstop.redaction import Redactor
 from tests.pipeline.shop import CHECKOUT, Shop, right
 
 POD = ObjectRef(kind="Pod", namespace="shop", name="checkout-1")
@@ -187,3 +189,36 @@ async def test_a_fact_that_was_looked_up_can_be_cited_and_is_judged_like_any_oth
 def break_again(shop: Shop) -> None:
     shop.cluster.release("checkout", "demo/web:1.2-errors")
     shop.clock.advance(7200)
+
+
+PASSWORD = "Tr0ub4dor-and-3-staples"
+
+
+@dataclass
+class InMemory:
+    """A `Memo`."""
+
+    kept: dict[str, str] = field(default_factory=dict)
+
+    async def put(self, key: str, answer: str) -> None:
+        self.kept[key] = answer
+
+
+async def test_a_step_that_is_taken_anew_is_given_what_was_looked_up_before(shop: Shop, evidence: Evidence) -> None:
+    """The same facts, the time they took, and the secrets that came to be known by them; and what was never asked is asked."""
+    memo, said, used = InMemory(), [], []
+    for lines in (f"password={PASSWORD}",), ("something else by now",):
+        shop.cluster.inspections["Logs"] = Inspection(about=POD, lines=lines, cut=False)
+        shop.cluster.inspections["EventsAbout"] = Inspection(about=POD, lines=(f"refused: {PASSWORD}",), cut=False)
+        bounds, redactor = Bounds(5, 30.0, 10_000), Redactor(b"the incident's")
+        investigation = Investigation(shop.cluster, shop.clock, evidence, bounds, redactor, on_lookup=lambda _lookup: None)
+        with kept_in(memo, "diagnose 3"):
+            said.append([await investigation.look_up("logs", LOGS), await investigation.look_up("logs", LOGS)])
+        used.append((investigation.used, dict(redactor.found)))
+        after = await investigation.look_up("events", '{"name": "checkout-1"}')
+        assert PASSWORD not in after
+        assert "<redacted-" in after
+    assert said[0] == said[1]
+    assert "repeated" in said[0][1]
+    assert used[0] == used[1]
+    assert shop.cluster.reads.count("inspect") == 3
