@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: drill test check bench faults containment mutants soak lock clean
+.PHONY: drill test check bench faults containment mutants soak history lock clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -50,6 +50,9 @@ soak: .venv/.dev ## 200 incidents in which processes are killed wherever chance 
 
 containment: .venv/.dev ## how often a wrong model output becomes a harmful write; writes docs/containment.md
 	@$(BIN)/python bench/containment.py $(ARGS)
+
+history: .venv/.dev ## records anew what this version leaves unfinished, for later ones to finish (tests/engine/histories)
+	@$(BIN)/python -m tests.engine.record_history
 
 lock: ## pin requirements/*.in anew, with hashes, naming no index (needs uv)
 	@cd requirements && for set in run dev litellm; do \

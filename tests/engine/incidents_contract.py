@@ -50,9 +50,9 @@ def alert(number: int = 1, name: str = "checkout") -> Alert:
     )
 
 
-async def reached(incidents: Incidents, incident: str, *states: State) -> IncidentSummary:
+async def reached(incidents: Incidents, incident: str, *states: State, within: float = SOON) -> IncidentSummary:
     """The incident once it is in one of these states. The port has no news to wait for, so it is asked again and again."""
-    async with asyncio.timeout(SOON):
+    async with asyncio.timeout(within):
         while (summary := await incidents.find(incident)).state not in states:  # noqa: ASYNC110  there is no event
             await asyncio.sleep(0.01)
     return summary
