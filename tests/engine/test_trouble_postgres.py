@@ -76,7 +76,8 @@ async def test_a_restart_in_mid_incident(tmp_path: Path, server: Any, step: str,
             await incidents.submit(alert(2, "catalog"))
         server.ensure_postgres_running()
         if before_approval:
-            await reached(incidents, "alert-1", "awaiting_approval", within=PATIENCE)
+            asked = await reached(incidents, "alert-1", "awaiting_approval", "closed", "failed", within=PATIENCE)
+            assert asked.state == "awaiting_approval", asked.reason
             await incidents.approve("alert-1", by="ada", why="mine")
         ended = await reached(incidents, "alert-1", "closed", within=PATIENCE)
         holds(ended, await incidents.events("alert-1"), there)

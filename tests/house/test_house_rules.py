@@ -66,7 +66,7 @@ def test_nothing_names_this_machine_or_a_package_index() -> None:
     ]
     found = []
     for path in [*texts, *ROOT.glob("*.md"), ROOT / "Makefile"]:
-        if path.suffix in {".pyc", ".png"} or path == Path(__file__):
+        if path.suffix in {".pyc", ".png", ".gz"} or path == Path(__file__):
             continue
         text = path.read_text(encoding="utf-8")
         if HOSTS.search(text) or MACHINE.search(text):

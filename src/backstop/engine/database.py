@@ -146,9 +146,9 @@ def explained(engine: sa.Engine) -> Iterator[None]:
     """What the database driver raises, as an EngineError that names no statement and no parameter."""
     try:
         yield
-    except sa.exc.DBAPIError as error:
+    except sa.exc.SQLAlchemyError as error:
         raise EngineError(
-            f"the database {where(engine)} cannot be used ({first_line(error.orig)})",
+            f"the database {where(engine)} cannot be used ({first_line(getattr(error, 'orig', error))})",
             unchanged="it was left as it is",
             todo="see that it is there, that it is Backstop's, and that its disk has room",
         ) from error
