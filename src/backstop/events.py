@@ -99,7 +99,8 @@ class PolicyRead(Record):
 
 
 class QualityWeighed(Record):
-    """What the quality gate decided on, besides the diagnosis and the evidence that are on record. Its verdict follows."""
+    """What the quality gate decided on, besides the diagnosis and the evidence that are on record: their digests tell whether the
+    record's redaction left them as they were judged. Its verdict follows."""
 
     type: Literal["quality_weighed"] = "quality_weighed"
     attempt: int
@@ -107,6 +108,7 @@ class QualityWeighed(Record):
     max_age_seconds: float
     by_rules: bool
     evidence_digest: str
+    diagnosis_digest: str
 
 
 class Weighing(Record):

@@ -5,6 +5,7 @@ A pure function of what was gathered. The rehearsal is asked for only once every
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Final
 
@@ -13,6 +14,9 @@ from backstop.checks import Opinion, Rule, evaluate, fails, holds
 from backstop.grounds import Grounds
 from backstop.policy import Context, Policy, decide
 from backstop.records import Check, Diagnosis, Evidence, FactKind, Health, Intent, NoAction, Rollback, TargetState, Verdict
+
+MOVED: Final = frozenset({"A-EVIDENCE-TRUE", "A-ROLLOUT-QUIET"})
+"""What fails because somebody else is at work."""
 
 _SIGNS: Final = frozenset({"V-TARGET-UP", "V-ERROR-RATE"})
 
@@ -36,6 +40,11 @@ def authorize(gathered: Gathered) -> Verdict:
     """Every rule's word, but for the rehearsal's."""
     verdict = decide(gathered.diagnosis.action, gathered.state, gathered.policy, gathered.context)
     return Verdict(stage="action_gate", checks=(*verdict.checks, *evaluate(RULES, gathered)))
+
+
+def world_moved(failed: Collection[str]) -> bool:
+    """Whether a write with these failed rules is not refused but out of date: worth another look."""
+    return "A-EVIDENCE-TRUE" in failed and set(failed) <= MOVED
 
 
 def with_rehearsal(verdict: Verdict, rehearsal: Verdict) -> Verdict:

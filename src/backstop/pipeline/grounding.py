@@ -157,6 +157,7 @@ class Grounding:
                 max_age_seconds=max_age,
                 by_rules=proposal.by_rules,
                 evidence_digest=evidence.digest(),
+                diagnosis_digest=diagnosis.digest(),
             )
         )
         quality = check_quality(diagnosis, evidence, now=now, max_age_seconds=max_age, by_rules=proposal.by_rules)

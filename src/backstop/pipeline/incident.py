@@ -19,7 +19,7 @@ from backstop.breaker import Cause
 from backstop.errors import BackstopError, ClusterError, ExecutorError, RecordError, UsageError
 from backstop.events import ActionWeighed, AlertReceived, Closed, EvidenceGathered, PolicyRead, Rehearsed, Weighing
 from backstop.grounds import Grounds
-from backstop.pipeline.action_gate import Gathered, authorize, with_rehearsal
+from backstop.pipeline.action_gate import Gathered, authorize, with_rehearsal, world_moved
 from backstop.pipeline.consent import Consent
 from backstop.pipeline.diagnosis import says_no_fault
 from backstop.pipeline.evidence import gather
@@ -60,7 +60,6 @@ TRIES: Final = 5
 
 
 _LOOK: Final = TypeAdapter(Look)
-_MOVED: Final = frozenset({"A-EVIDENCE-TRUE", "A-ROLLOUT-QUIET"})
 _API_FAILED: Final = frozenset({"X-TARGET-READ", "X-API-ANSWERS"})
 
 
@@ -345,8 +344,8 @@ class Incident:
         return with_rehearsal(verdict, rehearsal)
 
     async def _block(self, diagnosis: Diagnosis, verdict: Verdict) -> NoReturn:
-        failed, why = set(verdict.failed_rules), ", ".join(verdict.failed_rules)
-        if "A-EVIDENCE-TRUE" in failed and failed <= _MOVED:
+        why = ", ".join(verdict.failed_rules)
+        if world_moved(verdict.failed_rules):
             self.journal.fire("precondition", f"the target changed since the evidence was taken ({why})")
             raise WorldMoved(diagnosis.suspect)
         self.journal.blocked(diagnosis, verdict.failed_rules)
