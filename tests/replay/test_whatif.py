@@ -56,7 +56,7 @@ def test_a_stricter_policy_would_have_refused_by_its_rule() -> None:
         assert told.headline.endswith("What would have happened then is not on record.")
         (decision,) = [one for one in told.decisions if one.gate == "action_gate"]
         assert (decision.then, decision.would) == ("passed", "refused")
-        assert [(one.rule, one.then, one.would) for one in decision.differs][0] == (rule, "passed", "failed")
+        assert next((one.rule, one.then, one.would) for one in decision.differs) == (rule, "passed", "failed")
         assert told.parts_at == decision.seq
         assert told.self_check.result == "held"
 
@@ -109,7 +109,9 @@ def test_where_the_rehearsal_was_never_asked_for_a_more_lenient_policy_is_unknow
     told = under(limited(cooldown_seconds=0.0, actions_per_hour=100), "second_incident")
     (decision,) = [one for one in told.decisions if one.gate == "action_gate"]
     assert (decision.then, decision.would) == ("refused", "unknown")
-    assert told.headline == (f"Whether other.toml would have let {ROLLBACK} pass is unknown: A-DRY-RUN (it was not rehearsed).")
+    assert told.headline == (
+        f"Whether other.toml would have let {decision.action} pass is unknown: A-DRY-RUN (it was not rehearsed)."
+    )
 
 
 def test_a_write_that_the_policy_protects_is_refused_by_any_that_does_too() -> None:
@@ -143,7 +145,7 @@ def test_what_the_record_redacted_is_unknown_and_never_allowed() -> None:
     events = played("clean_signal")
     body = next(event.body for event in events if isinstance(event.body, ActionWeighed))
     assert body.state is not None
-    text = body.state.model_dump_json().replace("demo/web:1.0", "demo/web:‹redacted:token:1a2b3c4d›")
+    text = body.state.model_dump_json().replace("demo/web:1.0", "demo/web:<redacted-token-1a2b3c4d>")
     state = type(body.state).model_validate_json(text)
     for policy in (DEFAULT, limited(max_pods_touched=50)):
         told = replay(changed(events, ActionWeighed, state=state), policy, "other.toml")
@@ -179,7 +181,7 @@ LIMITS = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(play=st.sampled_from(sorted(PLAYS)), limits=LIMITS, mode=st.sampled_from(["observe", "approve", "auto"]))
 def test_no_policy_makes_a_yes_of_what_was_not_tried(play: str, limits: dict[str, Any], mode: Any) -> None:
     policy = with_mode(mode)

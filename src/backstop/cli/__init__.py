@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from backstop.cli import breaker, doctor, drill, incidents, policy, receipt, sandbox, serve, triage
+from backstop.cli import breaker, doctor, drill, incidents, policy, receipt, replay, sandbox, serve, triage
 from backstop.errors import BackstopError, UsageError
 
 app = typer.Typer(
@@ -23,6 +23,7 @@ app.command("triage", short_help="One real incident on any cluster; by default i
 app.command("doctor", short_help="What is configured, which models answer, what the identity may do.")(doctor.doctor)
 app.command("serve", short_help="Take alerts over HTTP and work them; incidents survive whatever is killed.")(serve.serve)
 app.command("worker", short_help="Work a service's incidents on another machine.")(serve.worker)
+app.command("replay", short_help="An incident read again from its record, also under another policy.")(replay.replay)
 app.add_typer(incidents.app, name="incidents")
 app.add_typer(sandbox.app, name="sandbox")
 app.add_typer(breaker.app, name="breaker")
