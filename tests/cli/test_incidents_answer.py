@@ -143,6 +143,7 @@ async def test_an_answer_that_comes_too_late_is_none(service: Served) -> None:
 
 async def test_without_a_terminal_only_yes_is_a_yes(service: Served) -> None:
     asked = await asking(service.there)
+    assert asked.asks is not None
     process = await asyncio.create_subprocess_exec(
         BACKSTOP, "incidents", "approve", "alert-1", *WHY, "--by", "ada", "--url", service.url,
         stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, start_new_session=True,
@@ -151,12 +152,14 @@ async def test_without_a_terminal_only_yes_is_a_yes(service: Served) -> None:
     assert (process.returncode, said) == (2, b"")
     assert complaint.decode() == (
         "backstop: there is no terminal to ask back at; nothing was answered; "
-        "add --yes, and --decision with the hash of what you looked at.\n"
+        f"add --yes --decision {asked.asks.decision[:12]}, if that is what you saw.\n"
     )
     assert await service.there.incidents.find("alert-1") == asked
 
 
-@pytest.mark.parametrize(("said", "code", "writes"), [("yes\n", 0, 1), ("no\n", 1, 0), ("\n", 1, 0), ("y\n", 1, 0), ("\x04", 1, 0)])
+@pytest.mark.parametrize(
+    ("said", "code", "writes"), [("yes\n", 0, 1), ("no\n", 1, 0), ("\n", 1, 0), ("y\n", 1, 0), ("\x04", 1, 0), ("\x03", 1, 0)]
+)
 async def test_at_a_terminal_only_an_explicit_yes_is_one(service: Served, said: str, code: int, writes: int) -> None:
     asked = await asking(service.there)
     assert asked.asks is not None

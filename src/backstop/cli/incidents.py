@@ -178,7 +178,7 @@ class _Word:
     decision: str | None
 
     def __post_init__(self) -> None:
-        unchanged = NOTHING if self.told != "cancel" else "nothing was cancelled"
+        unchanged = _unchanged(self.told)
         for name, text in (("--why", self.why), ("--by", self.who)):
             if not text.strip():
                 what = "a word without a reason is none" if name == "--why" else "nobody knows who you are"
@@ -263,12 +263,19 @@ def _ask_back(told: Told, seen: Seen, shown: list[str]) -> None:
 
     asks = seen.incident.asks
     seconds = max(0.0, (asks.expires_at - seen.now).total_seconds()) if asks is not None else None
-    answer = asyncio.run(says_yes(shown, f"Type yes to {told}; anything else leaves it as it is: ", seconds))
+    try:
+        answer = asyncio.run(says_yes(shown, f"Type yes to {told}; anything else leaves it as it is: ", seconds))
+    except KeyboardInterrupt:
+        answer = False
     if answer is None:
-        todo = "add --yes, and --decision with the hash of what you looked at"
-        raise UsageError("there is no terminal to ask back at", unchanged=NOTHING, todo=todo)
+        todo = (
+            "add --yes"
+            if asks is None or told == "cancel"
+            else f"add --yes --decision {asks.decision[:12]}, if that is what you saw"
+        )
+        raise UsageError("there is no terminal to ask back at", unchanged=_unchanged(told), todo=todo)
     if not answer:
-        typer.echo(f"backstop: {NOTHING}; it is left as it is.", err=True)
+        typer.echo(f"backstop: {_unchanged(told)}; it is left as it is.", err=True)
         raise typer.Exit(1)
 
 
@@ -314,6 +321,10 @@ def _json(value: object) -> None:
 def _option(url: str) -> str:
     """What a command has to be given for this service."""
     return "" if url == os.environ.get("BACKSTOP_URL", DEFAULT_URL) else f" --url {url}"
+
+
+def _unchanged(told: Told) -> str:
+    return "nothing was cancelled" if told == "cancel" else NOTHING
 
 
 def _state(state: str) -> str:
