@@ -10,6 +10,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from backstop.engine.sealing import StateKey
+from backstop.engine.state_file import version_in
 from backstop.errors import ConfigError, EngineError
 
 SCHEMA_VERSION: Final = 1
@@ -76,7 +77,8 @@ MEMOS: Final = sa.Table(
 
 
 def connect(url: str) -> sa.Engine:
-    """The database at `url` (sqlite:///FILE or postgresql://…). Raises ConfigError for a URL that names none."""
+    """The database at `url` (sqlite:///FILE or postgresql://…). `?timeout=` of a file says how many seconds a lock is waited for.
+    Raises ConfigError for a URL that names none."""
     try:
         parsed = sa.make_url(url)
     except sa.exc.ArgumentError as error:
@@ -104,14 +106,19 @@ _TODO: Final = "give BACKSTOP_DATABASE_URL as sqlite:////path/file.db or postgre
 def _sqlite(url: sa.URL) -> sa.Engine:
     if not url.database or url.database == ":memory:":
         raise ConfigError("an engine keeps its state in a file", unchanged="nothing was started", todo=_TODO)
-    Path(url.database).parent.mkdir(parents=True, exist_ok=True)
-    timeout = {"timeout": _BUSY_SECONDS}
+    try:
+        Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        said = f"there can be no directory for the database {url.database} ({error.strerror})"
+        raise ConfigError(said, unchanged="nothing was started", todo=_TODO) from error
+    seconds = float(str(url.query.get("timeout", _BUSY_SECONDS)))
+    timeout = {"timeout": seconds}
     engine = sa.create_engine(url, pool_size=_POOL, max_overflow=_POOL, hide_parameters=True, connect_args=timeout)
 
     @sa.event.listens_for(engine, "connect")
     def pragmas(connection: Any, _record: object) -> None:
         cursor = connection.cursor()
-        for pragma in ("journal_mode=WAL", "synchronous=NORMAL", f"busy_timeout={_BUSY_SECONDS * 1000}"):
+        for pragma in ("journal_mode=WAL", "synchronous=NORMAL", f"busy_timeout={seconds * 1000:.0f}"):
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
 
@@ -121,24 +128,30 @@ def _sqlite(url: sa.URL) -> sa.Engine:
 def prepare(engine: sa.Engine, key: StateKey) -> None:
     """Makes our tables where there are none. Raises EngineError for a database that cannot be used, is of another version, or was
     sealed with another key."""
-    with explained(engine):
-        with engine.begin() as connection:
-            if engine.dialect.name == "sqlite":
-                connection.execute(sa.text("BEGIN IMMEDIATE"))
-            else:
-                connection.execute(sa.text("SELECT pg_advisory_xact_lock(801733)"))
+    if engine.dialect.name == "sqlite":
+        _check_version(version_in(Path(str(engine.url.database)), VERSION.name))  # before anything sets its journal mode
+    with explained(engine), engine.begin() as connection:
+        if engine.dialect.name == "sqlite":
+            connection.execute(sa.text("BEGIN IMMEDIATE"))
+        else:
+            connection.execute(sa.text("SELECT pg_advisory_xact_lock(801733)"))
+        if sa.inspect(connection).has_table(VERSION.name) and (row := connection.execute(sa.select(VERSION)).first()):
+            _check_version(row.version)
+            key.open(row.sealed)
             _tables.create_all(connection)
-            row = connection.execute(sa.select(VERSION)).first()
-            if row is None:
-                connection.execute(VERSION.insert().values(version=SCHEMA_VERSION, sealed=key.seal(_WORD)))
-                return
-        if row.version != SCHEMA_VERSION:
-            raise EngineError(
-                f"the database is of version {row.version}, and this Backstop keeps version {SCHEMA_VERSION}",
-                unchanged="it was left as it is",
-                todo="start the Backstop that belongs to it, or name another database",
-            )
-        key.open(row.sealed)
+        else:
+            _tables.create_all(connection)
+            connection.execute(VERSION.insert().values(version=SCHEMA_VERSION, sealed=key.seal(_WORD)))
+
+
+def _check_version(version: int | None) -> None:
+    if version not in {None, SCHEMA_VERSION}:
+        later = "a later" if version and version > SCHEMA_VERSION else "an earlier"
+        raise EngineError(
+            f"the database was made by {later} Backstop (its version is {version}, and this one keeps {SCHEMA_VERSION})",
+            unchanged="it was left as it is",
+            todo="start the Backstop that belongs to it, or name another database",
+        )
 
 
 @contextlib.contextmanager

@@ -22,7 +22,7 @@ from dbos import DBOS, DBOSClient, DBOSConfig, EnqueueOptions
 from pydantic import JsonValue, TypeAdapter
 
 from backstop.clock import Clock
-from backstop.engine.database import connect, first_line, prepare
+from backstop.engine.database import connect, explained, first_line, prepare
 from backstop.engine.memo import KeptMemo
 from backstop.engine.pauses import Pauses
 from backstop.engine.port import Counts, IncidentSummary, State, Submitted, check_question
@@ -310,7 +310,8 @@ async def engine(config: EngineConfig, tools: Tools | None, clock: Clock, watch:
     _running = running
     DBOS(config=settings)
     try:
-        DBOS.launch()
+        with explained(database):
+            DBOS.launch()
         await DBOS.register_queue_async(QUEUE, partition_concurrency=1, polling_interval_sec=_QUEUE_SECONDS)
         await running.resume()
         yield running
