@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 
 from backstop.clock import ManualClock
-from backstop.engine.database import connect, prepare
+from backstop.engine.database import REMEDIATIONS, connect, prepare
 from backstop.engine.port import Counts
 from backstop.engine.record import KeptLog, inside
 from backstop.engine.sealing import StateKey
@@ -122,3 +123,21 @@ def test_a_key_is_made_once_and_for_its_owner_only(tmp_path: Path) -> None:
     assert StateKey.of_file(path).open(sealed) == "a secret"
     assert path.stat().st_mode & 0o077 == 0
     assert [file.name for file in tmp_path.iterdir()] == ["state.key"]
+
+
+def test_a_write_that_fails_lets_the_next_thread_write(tmp_path: Path) -> None:
+    """On SQLite the threads of a process write one after the other."""
+    engine = connect(f"sqlite:///{tmp_path}/x.db")
+    prepare(engine, StateKey(bytes(32)))
+    with pytest.raises(sa.exc.IntegrityError), engine.begin() as connection:
+        connection.execute(REMEDIATIONS.insert().values(incident="i-1", since=None))
+    with ThreadPoolExecutor(8) as threads:
+        rows = [{"incident": f"i-{n}", "since": "now"} for n in range(100)]
+        list(threads.map(lambda row: _insert(engine, row), rows, timeout=5.0))
+    with engine.connect() as connection:
+        assert len(connection.execute(REMEDIATIONS.select()).all()) == 100
+
+
+def _insert(engine: sa.Engine, row: dict[str, str]) -> None:
+    with engine.begin() as connection:
+        connection.execute(REMEDIATIONS.insert().values(row))

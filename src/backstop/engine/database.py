@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -122,7 +123,25 @@ def _sqlite(url: sa.URL) -> sa.Engine:
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
 
+    _one_writer_at_a_time(engine)
     return engine
+
+
+def _one_writer_at_a_time(engine: sa.Engine) -> None:
+    """SQLite lets one connection write, and has whoever comes second try again after ever longer sleeps. The threads of one process
+    queue here instead; one that has waited too long goes on, and hears of it from SQLite itself."""
+    turn = threading.Lock()
+
+    @sa.event.listens_for(engine, "before_cursor_execute")
+    def begins(connection: sa.Connection, _cursor: object, statement: str, *_rest: object) -> None:
+        writes = statement.startswith(("INSERT", "UPDATE", "DELETE", "BEGIN"))
+        if writes and "writes" not in connection.info and turn.acquire(timeout=_BUSY_SECONDS):
+            connection.info["writes"] = True
+
+    @sa.event.listens_for(engine, "checkin")
+    def has_ended(_connection: object, record: Any) -> None:
+        if record.info.pop("writes", False):
+            turn.release()
 
 
 def prepare(engine: sa.Engine, key: StateKey) -> None:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from backstop.clock import Clock
-from backstop.engine.store import Row, Store, Superseded
+from backstop.engine.store import Cancelled, Row, Store, Superseded
 from backstop.engine.watch import Watch
 from backstop.errors import EngineError, RecordError
 from backstop.events import GENESIS, AnyBody, Event
@@ -26,6 +26,7 @@ from backstop.records import canonical_digest
 _INSIDE: ContextVar[bool] = ContextVar("backstop_inside_step", default=False)
 _PATIENCE_SECONDS: Final = 3.0
 _AGAIN_SECONDS: Final = 0.5
+_SOON_SECONDS: Final = 0.1
 
 
 class Place(NamedTuple):
@@ -110,28 +111,33 @@ class KeptLog:
             self._background = asyncio.create_task(self._soon())
 
     async def _soon(self) -> None:
-        """For those who watch. What fails here is tried again by `flush`, which tells."""
+        """For those who watch, unless a step puts it on record sooner. What fails here is tried again by `flush`, which tells."""
+        await asyncio.sleep(_SOON_SECONDS)
         while self._waiting:
             try:
                 await self._write()
             except (EngineError, Superseded):
                 return
 
-    async def flush(self) -> None:
-        """Returns once everything is durable. Waits for a database that cannot be used just now; raises EngineError if it takes
-        too long: what cannot be put on record must not happen."""
-        deadline = time.monotonic() + _PATIENCE_SECONDS
+    async def flush(self) -> Cancelled | None:
+        """Returns once everything is durable, with what was found in doing so. Waits for a database that cannot be used just now;
+        raises EngineError if it takes too long: what cannot be put on record must not happen."""
+        deadline, found = time.monotonic() + _PATIENCE_SECONDS, None
         while self._waiting:
             try:
-                await self._write()
+                found = await self._write()
             except EngineError:
                 if time.monotonic() > deadline:
                     raise
                 await asyncio.sleep(_AGAIN_SECONDS)
+        return found
 
-    async def _write(self) -> None:
+    async def _write(self) -> Cancelled | None:
         async with self._flushing:
             rows = tuple(self._waiting)
-            await asyncio.to_thread(self.store.add, self.incident, rows, self.owner)
+            if not rows:  # somebody else was first
+                return None
+            found = await asyncio.to_thread(self.store.add, self.incident, rows, self.owner)
             del self._waiting[: len(rows)]
             self.heard([row.event for row in rows])
+            return found

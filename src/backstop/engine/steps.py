@@ -6,7 +6,6 @@ Between two steps time stands still at the end of the one before, so that a seco
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from contextvars import ContextVar
@@ -23,7 +22,7 @@ from backstop import errors
 from backstop.clock import Clock
 from backstop.engine.record import KeptLog, inside, within_step
 from backstop.engine.sealing import Unsealable
-from backstop.engine.store import Store
+from backstop.engine.store import Cancelled, Store
 from backstop.engine.watch import Phase, Watch
 from backstop.errors import BackstopError, EngineError, IncidentCancelled, InvariantError
 from backstop.events import DefenseFired
@@ -112,10 +111,10 @@ class KeptSteps:
             if not aside:
                 self._begin(name)
             with interrupting(name):  # in here, as DBOS would keep the error as what the step gave
-                await self.log.flush()
+                cancelled = await self._cancelled(await self.log.flush())
                 self.on_step(name, "begins")
                 with kept_in(self.memo, f"{name} {self.log.step}"):
-                    outcome = await self._outcome(effect, kind)
+                    outcome = await self._outcome(effect, kind, cancelled)
                 self.on_step(name, "done")
                 return outcome
 
@@ -134,15 +133,15 @@ class KeptSteps:
             reason = f"{self.worker} takes up the incident where it was left, before its step {name}"
             self.log.note(DefenseFired(defense="resume", reason=reason))
 
-    async def _outcome(self, effect: Callable[[], Awaitable[T]], kind: TypeAdapter[T]) -> Json:
+    async def _outcome(self, effect: Callable[[], Awaitable[T]], kind: TypeAdapter[T], cancelled: str | None) -> Json:
         """What the step gave, as it is kept."""
         until = _deadline.get()
         left = None if until is None else max(0.0, until - _seconds(self.time.world.now()))
         with inside():
             try:
+                _refuse(cancelled)
                 async with asyncio.timeout(left):
-                    await self._refuse_if_cancelled()
-                    came: Json = {"ok": kind.dump_python(await effect(), mode="json")}
+                    came: Json = {"ok": kind.dump_json(await effect()).decode()}
             except EngineError:
                 raise  # the engine's own tables, and not the world
             except BackstopError as error:
@@ -152,13 +151,11 @@ class KeptSteps:
                 came = {"late": True} if isinstance(error, TimeoutError) and left is not None else {"error": _told(bug)}
         return {"at": self.time.world.now().isoformat(), **came}
 
-    async def _refuse_if_cancelled(self) -> None:
-        """A write that is asked for is followed to its end."""
+    async def _cancelled(self, read: Cancelled | None) -> str | None:
+        """By whom and why, as it was read just now or is read here. A write that is asked for is followed to its end."""
         if self._writing:
-            return
-        said = await asyncio.to_thread(self.store.cancelled, self.incident)
-        if said is not None:
-            raise IncidentCancelled(f"cancelled {said}", unchanged="no further write was made")
+            return None
+        return read.said if read is not None else await asyncio.to_thread(self.store.cancelled, self.incident)
 
     def _give(self, kept: Json, kind: TypeAdapter[T], again: Callable[[T], None] | None, *, aside: bool) -> T:
         at = datetime.fromisoformat(str(kept["at"]))
@@ -207,13 +204,18 @@ class _SleepingClock:
             await self.steps.take("sleep", lambda: self.steps.time.world.sleep(seconds), _NOTHING)
 
 
+def _refuse(cancelled: str | None) -> None:
+    if cancelled is not None:
+        raise IncidentCancelled(f"cancelled {cancelled}", unchanged="no further write was made")
+
+
 def _value(kept: Json, kind: TypeAdapter[T]) -> T:
     """Raises what the step raised."""
     if "late" in kept:
         raise TimeoutError
     if "error" in kept:
         raise _raised(kept["error"])
-    return kind.validate_json(json.dumps(kept["ok"]))
+    return kind.validate_json(str(kept["ok"]))
 
 
 def _seconds(at: datetime) -> float:

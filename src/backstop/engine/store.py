@@ -40,6 +40,12 @@ class Row(NamedTuple):
     event: Event
 
 
+class Cancelled(NamedTuple):
+    """Whether an incident was, when it was last read."""
+
+    said: str | None  # by whom, and why
+
+
 _STATE: Final[TypeAdapter[State]] = TypeAdapter(State)
 
 
@@ -117,10 +123,8 @@ class Store:
         with explained(self.engine), self.engine.begin() as connection:
             connection.execute(INCIDENTS.update().where(INCIDENTS.c.id == incident).values(owner=owner))
 
-    def add(self, incident: str, rows: Sequence[Row], owner: str) -> None:
+    def add(self, incident: str, rows: Sequence[Row], owner: str) -> Cancelled:
         """Puts events on record, and the incident's row up to date with them. Raises Superseded if it is another run's by now."""
-        if not rows:
-            return
         lines = [
             {
                 "incident": incident,
@@ -140,9 +144,11 @@ class Store:
         changes |= {"writes": INCIDENTS.c.writes + writes, "cost_usd": INCIDENTS.c.cost_usd + cost}
         with explained(self.engine), self.engine.begin() as connection:
             mine = sa.and_(INCIDENTS.c.id == incident, INCIDENTS.c.owner == owner)
-            if connection.execute(INCIDENTS.update().where(mine).values(changes)).rowcount != 1:
+            found = connection.execute(INCIDENTS.update().where(mine).values(changes).returning(INCIDENTS.c.cancelled_by)).first()
+            if found is None:
                 raise Superseded(incident)
             connection.execute(EVENTS.insert(), lines)
+        return Cancelled(found.cancelled_by)
 
     def answered(self, incident: str, request: ApprovalRequest, deliver: Callable[[sa.Connection], object]) -> bool:
         """True: this is the first answer to what is asked, and `deliver` was called in the same transaction: a question whose

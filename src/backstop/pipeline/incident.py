@@ -266,11 +266,11 @@ class Incident:
         deadline = self.tools.clock.monotonic() + settings.verify_deadline_seconds
         now, series = all_well(grounded.baseline, expected), list[Health]()
         while now.passed:
-            series.append(await self.session.measure(_services(grounded.evidence)))
+            after = settings.verify_interval_seconds if series else 0.0
+            series.append(await self.session.measure(_services(grounded.evidence), after=after))
             now, judgement = all_well(series[-1], expected), judge_recovery(series, expected)
             if judgement.state == "recovered" or self.tools.clock.monotonic() >= deadline:
                 return judgement.verdict
-            await self.tools.clock.sleep(settings.verify_interval_seconds)
         return now
 
     def _plan(self, diagnosis: Diagnosis, state: TargetState | None) -> Intent | None:

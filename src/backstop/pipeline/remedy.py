@@ -108,7 +108,7 @@ class Remedy:
         deadline = session.tools.clock.monotonic() + settings.verify_deadline_seconds
         series: list[Health] = []
         while True:
-            health = await session.measure(self.cleared.services)
+            health = await session.measure(self.cleared.services, after=settings.verify_interval_seconds if series else 0.0)
             series.append(health)
             judgement = judge_recovery(series, self.cleared.expected)
             session.measured("after_write", health, self.cleared.expected)
@@ -116,7 +116,6 @@ class Remedy:
                 await self._claim(judgement)
             if judgement.state == "worse" or session.tools.clock.monotonic() >= deadline:
                 return await self._not_recovered(judgement)
-            await session.tools.clock.sleep(settings.verify_interval_seconds)
 
     async def _claim(self, judgement: Judgement) -> None:
         """Raises Stop. Returns if it cannot be told just now whether what recovered still is what was written."""

@@ -174,10 +174,12 @@ class Session:
 
         return await self.tools.steps.take("observe", observe, _TARGET)
 
-    async def measure(self, services: tuple[str, ...]) -> Health:
-        """One measurement. What fails is unknown, which is never healthy."""
+    async def measure(self, services: tuple[str, ...], *, after: float = 0.0) -> Health:
+        """One measurement, so many seconds from now. What fails is unknown, which is never healthy."""
 
         async def measure() -> Health:
+            if after:
+                await self.tools.clock.sleep(after)
             try:
                 return await self.tools.cluster.measure(self.alert.target.namespace, services, self.tools.settings.verify_probes)
             except ClusterError as error:
