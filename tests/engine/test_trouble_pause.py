@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from backstop.engine import steps
 from backstop.engine.watch import Phase
@@ -63,6 +64,29 @@ async def test_nothing_can_be_kept_between_the_question_the_intent_and_the_write
             await reached(there.incidents, "alert-1", "awaiting_approval")
             await there.incidents.approve("alert-1", by="ada", why="mine")
         await goes_on(there, disk, "alert-1")
+
+
+@pytest.mark.parametrize("step", ["diagnose", "apply"])
+async def test_a_failure_that_passes_at_once_is_not_kept_as_what_the_step_gave(tmp_path: Path, step: str) -> None:
+    """DBOS tries a second time, to keep the error."""
+    disk = Disk(passing=True)
+    async with durable_shop(tmp_path, watch=at(step, "done", disk.fill)) as there:
+        soon(there, disk)
+        waiting = await asking(there)
+        await there.incidents.approve(waiting.id, by="ada", why="mine")
+        ended = await reached(there.incidents, waiting.id, "closed")
+        holds(ended, await there.incidents.events(waiting.id), there)
+
+
+async def test_what_cannot_be_read_of_an_incident_fails_it_and_says_so(tmp_path: Path) -> None:
+    async with durable_shop(tmp_path) as there:
+        waiting = await asking(there)
+        with there.incidents._store.engine.begin() as connection:
+            connection.execute(sa.text("UPDATE backstop_events SET line = '{}' WHERE seq = 2"))
+    async with durable_shop(tmp_path, there.shop) as after_upgrade:
+        failed = await reached(after_upgrade.incidents, waiting.id, "failed")
+    assert "ValidationError" in failed.reason
+    assert after_upgrade.writes() == 0
 
 
 async def test_a_pause_is_on_record_as_one(tmp_path: Path, disk: Disk) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,8 +19,6 @@ from tests.engine.incidents_contract import alert, reached
 from tests.engine.trouble import at, holds, until
 from tests.postgres import new_database, postgres_server
 
-pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # of connections that were cut off
-
 PATIENCE = 90.0  # DBOS waits longer and longer before it tries again
 
 
@@ -26,6 +26,15 @@ PATIENCE = 90.0  # DBOS waits longer and longer before it tries again
 def server() -> Iterator[Any]:
     with postgres_server() as running:
         yield running
+
+
+@pytest.fixture(autouse=True)
+def _cut_off() -> Iterator[None]:
+    """Connections that the server's end has cut off warn, once they are collected, that nobody has closed them."""
+    yield
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        gc.collect()
 
 
 def stop(server: Any) -> None:

@@ -24,6 +24,7 @@ class Disk:
     """The disk under an engine's database: when it is full, whatever is written fails as SQLite fails then."""
 
     full: bool = False
+    passing: bool = False  # there is room again as soon as something was refused
 
     def fill(self) -> None:
         self.full = True
@@ -33,6 +34,7 @@ class Disk:
 
     def _refuse(self, _connection: object, _cursor: object, statement: str, parameters: Any, *_: object) -> None:
         if self.full and statement.split(maxsplit=1)[0] in {"INSERT", "UPDATE", "DELETE"}:
+            self.full = not self.passing
             raise sa.exc.OperationalError(statement, parameters, sqlite3.OperationalError("database or disk is full"))
 
 

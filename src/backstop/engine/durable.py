@@ -193,6 +193,8 @@ class Engine:
             return "superseded"
         except Interrupted as interrupted:
             await self._leave(alert.id, interrupted)
+        except Exception as error:  # noqa: BLE001  process boundary: DBOS alone would know of it
+            await self._leave(alert.id, Interrupted("end", error))
 
     async def _worked(self, alert: Alert) -> str:
         if self._tools is None:

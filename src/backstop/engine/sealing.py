@@ -18,6 +18,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from dbos import Serializer
 from pydantic import JsonValue
+from sqlalchemy.exc import SQLAlchemyError
 
 from backstop.durable import create_file
 from backstop.errors import ConfigError, EngineError
@@ -104,7 +105,10 @@ class SealedJson(Serializer):
 
 
 def _plain(value: object) -> object:
-    """An exception as what it says: DBOS keeps one where a workflow fails, which is for people to read."""
+    """An exception as what it says: DBOS keeps one where a workflow fails, which is for people to read. Not the database's own,
+    which DBOS would keep, once the database answers again, as what the step gave whose result it could not keep before."""
+    if isinstance(value, SQLAlchemyError):
+        raise value
     if isinstance(value, BaseException):
         return {"error": type(value).__name__, "what": str(value)}
     raise TypeError(f"a {type(value).__name__} cannot be kept")

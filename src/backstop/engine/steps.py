@@ -51,9 +51,10 @@ class Interrupted(BaseException):
     @property
     def for_good(self) -> bool:
         """Whether another run would come to the same: what is kept is not what this version can go on with."""
-        return isinstance(self.error, _FOR_GOOD)
+        return isinstance(self.error, _FOR_GOOD) or not isinstance(self.error, _DATABASE)
 
 
+_DATABASE: Final = (dbos_errors.DBOSException, SQLAlchemyError, EngineError)
 _FOR_GOOD: Final = (dbos_errors.DBOSUnexpectedStepError, dbos_errors.DBOSStepNondeterminismError, Unsealable)
 
 
@@ -62,7 +63,7 @@ def interrupting(step: str) -> Iterator[None]:
     """A database that fails in here interrupts the run, and is no part of what the incident knows."""
     try:
         yield
-    except (dbos_errors.DBOSException, SQLAlchemyError, EngineError) as error:
+    except _DATABASE as error:
         raise Interrupted(step, error) from error
 
 

@@ -162,9 +162,10 @@ class Store:
 
     def failed(self, incident: str, reason: str) -> None:
         """The engine cannot go on with it, and its turn is somebody else's."""
+        open_still = sa.and_(INCIDENTS.c.id == incident, INCIDENTS.c.outcome.is_(None))  # how it ended stays
         changes = {"state": "failed", "reason": reason, "updated_at": self.clock.now().isoformat(), "asks": None}
         with explained(self.engine), self.engine.begin() as connection:
-            connection.execute(INCIDENTS.update().where(INCIDENTS.c.id == incident).values(changes))
+            connection.execute(INCIDENTS.update().where(open_still).values(changes))
             connection.execute(REMEDIATIONS.delete().where(REMEDIATIONS.c.incident == incident))
 
     def cancel(self, incident: str, said: str) -> None:
