@@ -165,8 +165,8 @@ class Engine:
             raise UsageError(f"{incident} has ended", unchanged="nothing was changed", todo="look at its record")
         if await asyncio.to_thread(self._store.cancel_queued, incident, f"by {by}: {why}"):
             return
-        await asyncio.to_thread(self._store.cancel, incident, f"by {by}: {why}")
-        await DBOS.send_async(incident, None, topic=_TOPIC)  # wakes one that waits for an answer
+        wake = partial(self._client.send_in_transaction, destination_id=incident, message=None, topic=_TOPIC)  # if it waits
+        await asyncio.to_thread(self._store.cancel, incident, f"by {by}: {why}", wake)
 
     async def resume(self) -> None:
         """From now on, until `stop`, what the database breaks off is taken up again."""

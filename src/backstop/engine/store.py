@@ -168,10 +168,11 @@ class Store:
             connection.execute(INCIDENTS.update().where(open_still).values(changes))
             connection.execute(REMEDIATIONS.delete().where(REMEDIATIONS.c.incident == incident))
 
-    def cancel(self, incident: str, said: str) -> None:
-        """`said`: by whom, and why."""
+    def cancel(self, incident: str, said: str, wake: Callable[[sa.Connection], object]) -> None:
+        """`said`: by whom, and why. `wake` is called in the same transaction."""
         with explained(self.engine), self.engine.begin() as connection:
             connection.execute(INCIDENTS.update().where(INCIDENTS.c.id == incident).values(cancelled_by=said))
+            wake(connection)
 
     def cancel_queued(self, incident: str, said: str) -> bool:
         """Whether it had not begun: then it never will."""
