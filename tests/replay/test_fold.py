@@ -14,6 +14,7 @@ from backstop.clock import ManualClock
 from backstop.events import AnyBody, ApprovalAsked, EventLog, LookedUp, Measured, ModelCalled, Written, read_events
 from backstop.pipeline import STAGES
 from backstop.records import OutcomeKind
+from backstop.replay import self_check
 from backstop.replay.fold import _CHANGES, Stage, State, fold, follow
 from tests.replay.plays import PLAYS, played
 
@@ -69,6 +70,20 @@ def test_a_fact_that_was_looked_up_is_part_of_the_evidence() -> None:
     state = fold(events)
     assert state.evidence is not None
     assert state.evidence.facts[-1] == found[-1]
+
+
+def test_what_was_looked_up_before_a_crash_is_replaced_by_what_is_looked_up_anew(tmp_path: Path) -> None:
+    bodies = [event.body for event in played("looked_closer")]
+    found = next(body for body in bodies if isinstance(body, LookedUp))
+    assert found.fact is not None
+    before = found.model_copy(update={"fact": found.fact.model_copy(update={"text": "as it was before"})})
+    at = bodies.index(found)
+    with EventLog(tmp_path / "events.jsonl", ManualClock()) as log:
+        for body in [*bodies[:at], before, *bodies[at:]]:
+            log.append("i-1", body)
+    events = tuple(read_events(tmp_path / "events.jsonl"))
+    assert fold(events).evidence == fold(played("looked_closer")).evidence
+    assert self_check(events).result == "held"
 
 
 def test_what_a_person_is_asked_stands_until_the_answer() -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from backstop.events import DefenseFired, ModelCalled, Written, read_events
 from backstop.models.catalog import model_spec
+from backstop.replay import self_check
 from backstop.sandbox.images import LEAKED
 from backstop.scenarios.audit import read_audit
 from backstop.scenarios.base import Scenario
@@ -52,6 +53,7 @@ def test_a_record_of_the_run_is_kept_and_holds_together(tmp_path: Path) -> None:
     checked = subprocess.run(arguments, capture_output=True, text=True, check=False)
     assert checked.returncode == 0, checked.stdout + checked.stderr
     assert events[-1].body.type == "closed"
+    assert self_check(events).result == "held"
     audited = {r.audit_id: r for r in read_audit(played.events.with_name("audit.jsonl"))}
     (write,) = played.backstop["writes"]
     assert audited[write["audit_id"]].user == "system:serviceaccount:backstop:executor"

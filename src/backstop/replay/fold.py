@@ -121,9 +121,12 @@ def _look(state: State, body: EvidenceGathered) -> Changes:
 
 
 def _looked_up(state: State, body: LookedUp) -> Changes:
+    """A step that was cut off is taken anew, and what it looks up then is in place of what it had."""
     if state.evidence is None or body.fact is None:
         return {"stage": "diagnosis"}
-    known = state.evidence.model_copy(update={"facts": (*state.evidence.facts, body.fact)})
+    facts = state.evidence.facts
+    place = next((place for place, fact in enumerate(facts) if fact.id == body.fact.id), len(facts))
+    known = state.evidence.model_copy(update={"facts": (*facts[:place], body.fact)})
     return {"stage": "diagnosis", "looks": (*state.looks[:-1], known)}
 
 
