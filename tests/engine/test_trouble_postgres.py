@@ -83,6 +83,8 @@ async def test_a_restart_in_mid_incident(tmp_path: Path, server: Any, step: str,
                 await asyncio.sleep(0.05)
         with pytest.raises(EngineError, match="cannot be used"):
             await incidents.submit(alert(2, "catalog"))
+        with pytest.raises(EngineError, match="cannot be used"):
+            await incidents.recent(limit=1)  # which is what /readyz asks
         server.ensure_postgres_running()
         if before_approval:
             asked = await reached(incidents, "alert-1", "awaiting_approval", "closed", "failed", within=PATIENCE)
