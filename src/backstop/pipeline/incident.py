@@ -31,7 +31,7 @@ from backstop.pipeline.plan import action_id_for, plan
 from backstop.pipeline.redact import redact_alert, redact_look
 from backstop.pipeline.remedy import Remedy
 from backstop.pipeline.session import Cleared, Session, StatusMoved, Stop, Tools, WorldMoved
-from backstop.pipeline.verify import Expectation, all_well, judge_recovery
+from backstop.pipeline.verify import Expectation, Sample, all_well, judge_recovery
 from backstop.policy import Context
 from backstop.policy.abridged import abridge
 from backstop.ports import Look
@@ -39,7 +39,6 @@ from backstop.records import (
     Alert,
     Diagnosis,
     Evidence,
-    Health,
     Intent,
     NoAction,
     Outcome,
@@ -262,14 +261,13 @@ class Incident:
     async def _stays_well(self, grounded: Grounded) -> Verdict:
         """What the alert is about, whomever the diagnosis names, is measured for as long as a recovery would be: a few good
         requests do not make a service well."""
-        settings, expected = self.tools.settings, self._expectation(grounded, self.alert.target)
-        deadline = self.tools.clock.monotonic() + settings.verify_deadline_seconds
-        now, series = all_well(grounded.baseline, expected), list[Health]()
+        pace, expected = self.session.pace, self._expectation(grounded, self.alert.target)
+        now, series = all_well(grounded.baseline, expected), list[Sample]()
         while now.passed:
-            after = settings.verify_interval_seconds if series else 0.0
-            series.append(await self.session.measure(_services(grounded.evidence), after=after))
-            now, judgement = all_well(series[-1], expected), judge_recovery(series, expected)
-            if judgement.state == "recovered" or self.tools.clock.monotonic() >= deadline:
+            after = pace.interval if series else 0.0
+            series.append(await self.session.sample(_services(grounded.evidence), after=after))
+            now, judgement = all_well(series[-1].health, expected), judge_recovery(pace.unbroken(series), expected)
+            if judgement.state == "recovered" or pace.over(series):
                 return judgement.verdict
         return now
 

@@ -19,9 +19,9 @@ from backstop.errors import BackstopError, ClusterConflict, ClusterError, Record
 from backstop.pipeline.execute import carried_out, failure, mismatch, recovered_undo, recovered_write
 from backstop.pipeline.session import Cleared, Session, StatusMoved, Stop, WorldMoved
 from backstop.pipeline.undo import check_restored, check_standing
-from backstop.pipeline.verify import Judgement, judge_recovery
+from backstop.pipeline.verify import Judgement, Sample, judge_recovery
 from backstop.policy import PastWrite
-from backstop.records import Approval, Health, Intent, OutcomeKind, Verdict, Write, action_key
+from backstop.records import Approval, Intent, OutcomeKind, Verdict, Write, action_key
 
 _UNDO_AGAIN_SECONDS: Final = 1.0
 _WRITE: Final = TypeAdapter(Write)
@@ -104,17 +104,14 @@ class Remedy:
 
     async def _verify(self) -> str:
         """Raises Stop once recovery was measured; else says why the write has to be taken back."""
-        session, settings = self.session, self.session.tools.settings
-        deadline = session.tools.clock.monotonic() + settings.verify_deadline_seconds
-        series: list[Health] = []
+        session, pace, series = self.session, self.session.pace, list[Sample]()
         while True:
-            health = await session.measure(self.cleared.services, after=settings.verify_interval_seconds if series else 0.0)
-            series.append(health)
-            judgement = judge_recovery(series, self.cleared.expected)
-            session.measured("after_write", health, self.cleared.expected)
+            series.append(await session.sample(self.cleared.services, after=pace.interval if series else 0.0))
+            judgement = judge_recovery(pace.unbroken(series), self.cleared.expected)
+            session.measured("after_write", series[-1].health, self.cleared.expected)
             if judgement.state == "recovered":
                 await self._claim(judgement)
-            if judgement.state == "worse" or session.tools.clock.monotonic() >= deadline:
+            if judgement.state == "worse" or pace.over(series):
                 return await self._not_recovered(judgement)
 
     async def _claim(self, judgement: Judgement) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final, Literal
 
 from pydantic import TypeAdapter
@@ -17,7 +18,7 @@ from backstop.pipeline.calls import CallFeed
 from backstop.pipeline.history import History
 from backstop.pipeline.journal import Journal, Log
 from backstop.pipeline.steps import PlainSteps, Steps
-from backstop.pipeline.verify import Expectation, all_well, error_rate, rolled_out
+from backstop.pipeline.verify import Expectation, Pace, Sample, all_well, error_rate, rolled_out
 from backstop.policy import Mode, PastWrite, Policy
 from backstop.ports import ApproverPort, ClusterPort, ExecutorPort, ModelPort
 from backstop.records import Alert, Health, Intent, OutcomeKind, TargetState, WorkloadRef
@@ -29,6 +30,7 @@ Phase = Literal["before", "after_write", "after_undo"]
 STATE: Final = TypeAdapter(BreakerState)
 _DONE: Final = TypeAdapter(None)
 _HEALTH: Final = TypeAdapter(Health)
+_SAMPLE: Final = TypeAdapter(Sample)
 _TARGET: Final[TypeAdapter[TargetState | None]] = TypeAdapter(TargetState | None)
 
 
@@ -174,18 +176,30 @@ class Session:
 
         return await self.tools.steps.take("observe", observe, _TARGET)
 
-    async def measure(self, services: tuple[str, ...], *, after: float = 0.0) -> Health:
-        """One measurement, so many seconds from now. What fails is unknown, which is never healthy."""
+    @property
+    def pace(self) -> Pace:
+        settings = self.tools.settings
+        return Pace(settings.verify_interval_seconds, settings.verify_window_seconds, settings.verify_deadline_seconds)
 
-        async def measure() -> Health:
+    async def measure(self, services: tuple[str, ...]) -> Health:
+        """One measurement. What fails is unknown, which is never healthy."""
+        return await self.tools.steps.take("measure", partial(self._measured, services), _HEALTH)
+
+    async def sample(self, services: tuple[str, ...], *, after: float = 0.0) -> Sample:
+        """One measurement of several, so many seconds from now, and when it began."""
+
+        async def sample() -> Sample:
             if after:
                 await self.tools.clock.sleep(after)
-            try:
-                return await self.tools.cluster.measure(self.alert.target.namespace, services, self.tools.settings.verify_probes)
-            except ClusterError as error:
-                return Health(at=self.tools.clock.now(), workloads=(), services=(), unknown=(error.what,))
+            return Sample(began=self.tools.clock.now(), health=await self._measured(services))
 
-        return await self.tools.steps.take("measure", measure, _HEALTH)
+        return await self.tools.steps.take("measure", sample, _SAMPLE)
+
+    async def _measured(self, services: tuple[str, ...]) -> Health:
+        try:
+            return await self.tools.cluster.measure(self.alert.target.namespace, services, self.tools.settings.verify_probes)
+        except ClusterError as error:
+            return Health(at=self.tools.clock.now(), workloads=(), services=(), unknown=(error.what,))
 
     def measured(self, phase: Phase, health: Health, expected: Expectation) -> None:
         """Puts one measurement on record."""

@@ -3,17 +3,21 @@
 `recovered` is said only after every measurement of a whole window was good: target available, updated and observed; the workload
 that the alert is about available; the error rate of both's Services low over enough requests; nothing that was healthy before
 unhealthy now; nothing unknown.
+
+Nobody looks while a process is dead. What was measured before such a gap says nothing of it or of now: the window begins anew, and
+the time that was lost is not held against the write.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
+from itertools import pairwise
 from typing import Final, Literal, NamedTuple
 
 from backstop.checks import Opinion, Rule, evaluate, fails, holds
-from backstop.records import Health, Verdict, WorkloadHealth, WorkloadRef
+from backstop.records import Health, Record, Verdict, WorkloadHealth, WorkloadRef
 
 
 @dataclass(frozen=True)
@@ -28,6 +32,55 @@ class Expectation:
     max_error_rate: float
     min_requests: int  # of each Service within the window
     worse_seconds: float
+
+
+class Sample(Record):
+    """One measurement, and when it began. It ended at `health.at`."""
+
+    began: datetime
+    health: Health
+
+
+_LATE_SECONDS: Final = 2.0  # by which a process that lives may be late, on a busy machine
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How it is measured, in seconds: with a pause of `interval` in between, until `window` is good, until `deadline` at most."""
+
+    interval: float
+    window: float
+    deadline: float
+
+    def unbroken(self, series: Sequence[Sample]) -> tuple[Health, ...]:
+        """What was measured since the last gap."""
+        return tuple(sample.health for sample in series[self._first(series) :])
+
+    def over(self, series: Sequence[Sample]) -> bool:
+        """Whether it has been measured for long enough to give up. A gap counts no more than the longest pause, and behind it a
+        whole window is measured before anything is given up. Who only ever comes to gaps gives up after twice the time."""
+        fresh = series[self._first(series) :]
+        spent = sum(max(0.0, (sample.health.at - sample.began).total_seconds()) for sample in series)
+        spent += sum(gap if self._paused(gap) else self.longest for gap in _gaps(series))
+        begun_anew = len(fresh) < len(series) and (fresh[-1].health.at - fresh[0].began).total_seconds() < self.window
+        return spent >= (2 * self.deadline if begun_anew else self.deadline)
+
+    @property
+    def longest(self) -> float:
+        """The longest pause that is no gap."""
+        return self.interval + _LATE_SECONDS
+
+    def _first(self, series: Sequence[Sample]) -> int:
+        return max((at for at, gap in enumerate(_gaps(series), 1) if not self._paused(gap)), default=0)
+
+    def _paused(self, gap: float) -> bool:
+        """A clock that was set back hides how long it really was."""
+        return 0 <= gap <= self.longest
+
+
+def _gaps(series: Sequence[Sample]) -> list[float]:
+    """Seconds between the end of each measurement and the beginning of the next."""
+    return [(after.began - before.health.at).total_seconds() for before, after in pairwise(series)]
 
 
 class Judgement(NamedTuple):
