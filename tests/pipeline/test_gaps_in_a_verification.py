@@ -79,6 +79,7 @@ def series_of(pauses: list[float]) -> list[Sample]:
     return found
 
 
+@settings(deadline=None)
 @given(PAUSES)
 def test_what_is_judged_is_the_longest_end_without_a_gap(pauses: list[float]) -> None:
     series = series_of(pauses)
@@ -89,6 +90,7 @@ def test_what_is_judged_is_the_longest_end_without_a_gap(pauses: list[float]) ->
         assert not 0 <= (judged[0].at - series[-len(judged) - 1].health.at).total_seconds() <= PACE.longest
 
 
+@settings(deadline=None)
 @given(PAUSES)
 def test_recovered_is_only_said_of_a_window_that_somebody_watched(pauses: list[float]) -> None:
     series = series_of(pauses)
@@ -97,6 +99,7 @@ def test_recovered_is_only_said_of_a_window_that_somebody_watched(pauses: list[f
         assert (judged[-1].at - judged[0].at).total_seconds() >= PACE.window
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(0.0, HOUR), min_size=2, max_size=30), st.integers(1, 29), st.floats(PACE.longest + 0.1, 10 * HOUR))
 def test_however_long_the_gap_was_it_changes_nothing(pauses: list[float], place: int, gap: float) -> None:
     """An hour is as good as a minute: what counts is what was seen."""
