@@ -13,7 +13,7 @@ from backstop.engine.database import connect
 from backstop.engine.durable import Engine, EngineConfig, engine
 from backstop.engine.sealing import StateKey
 from backstop.engine.watch import Watch
-from backstop.errors import InvariantError
+from backstop.errors import ConfigError, InvariantError
 from backstop.events import AnyBody, Event
 from backstop.executor.absent import NoExecutor
 from backstop.executor.client import ExecutorClient
@@ -48,15 +48,24 @@ class Worker:
 
 
 def engine_config(config: WorkerConfig) -> EngineConfig:
-    """Raises ConfigError for a state key that cannot be used."""
+    """Raises ConfigError for a state key that cannot be used, or is not there although something was sealed with it."""
     settings = config.load_settings()
+    file = config.state.absolute() / _DATABASE
     return EngineConfig(
-        url=settings.database_url.get_secret_value()
-        if settings.database_url
-        else f"sqlite:///{config.state.absolute() / _DATABASE}",
-        key=StateKey.parse(settings.state_key.get_secret_value()) if settings.state_key else StateKey.of_file(config.state / _KEY),
+        url=settings.database_url.get_secret_value() if settings.database_url else f"sqlite:///{file}",
+        key=StateKey.parse(settings.state_key.get_secret_value()) if settings.state_key else _key(config.state / _KEY, file),
         remediations=settings.max_remediations,
     )
+
+
+def _key(path: Path, database: Path) -> StateKey:
+    if database.exists() and not path.exists():
+        raise ConfigError(
+            f"the state key {path} is gone, and {database} was sealed with it",
+            unchanged="nothing was started, and the database was left as it is",
+            todo="put the key back from where it was saved, or name another --state",
+        )
+    return StateKey.of_file(path)
 
 
 @asynccontextmanager
