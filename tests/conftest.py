@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
 
 import pytest
 
+from tests.postgres import new_database, postgres_server
 from tests.stub_api import StubApi
 
 
@@ -17,3 +19,16 @@ async def api() -> AsyncIterator[StubApi]:
     await stub.start()
     yield stub
     await stub.stop()
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Any]:
+    """A real Postgres server, for the whole run."""
+    with postgres_server() as server:
+        yield server
+
+
+@pytest.fixture
+def postgres_url(postgres: Any) -> str:
+    """A database of this test's own."""
+    return new_database(postgres)
