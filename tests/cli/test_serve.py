@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -38,6 +39,8 @@ def test_a_question_to_a_person_survives_kill_9_and_its_answer_is_carried_out_on
     assert len(patches) == 1
     receipt = tmp_path / "state" / "receipts" / f"{incident}.json"
     assert typed("receipt", "show", str(receipt)).returncode == 0
+    replayed = typed("replay", incident, "--state", str(tmp_path / "state"), "--json")  # out of the engine's database
+    assert json.loads(replayed.stdout)["self_check"]["result"] == "held", replayed
     assert gone_within(tmp_path, 15) == []
 
 

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from backstop.errors import NotFoundError
+
 if TYPE_CHECKING:
     from backstop.events import Event
 
@@ -60,5 +62,14 @@ def _events(incident: str, one: str | None, state: Path | None) -> tuple[Event, 
     named = Path(incident)
     if named.exists() or "/" in incident:
         return read_record(named, one)
-    records = known_records(state or load_settings().state_dir, Path.cwd())
-    return read_record(find_record(incident, records), incident)
+    settings = load_settings()
+    where = state or settings.state_dir
+    try:
+        return read_record(find_record(incident, known_records(where, Path.cwd())), incident)
+    except NotFoundError:
+        from backstop.engine.reading import kept_events
+        from backstop.worker.run import database_of
+
+        if kept := kept_events(database_of(settings, where), incident):
+            return kept
+        raise

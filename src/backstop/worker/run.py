@@ -19,6 +19,7 @@ from backstop.executor.absent import NoExecutor
 from backstop.executor.client import ExecutorClient
 from backstop.pipeline.agent import executor_of, open_tools
 from backstop.pipeline.receipt import RECEIPTS, Signed, receipt_path, sign
+from backstop.settings import Settings
 from backstop.worker.config import WorkerConfig
 from backstop.worker.crash import killing
 from backstop.worker.mirror import Mirror
@@ -50,12 +51,17 @@ class Worker:
 def engine_config(config: WorkerConfig) -> EngineConfig:
     """Raises ConfigError for a state key that cannot be used, or is not there although something was sealed with it."""
     settings = config.load_settings()
-    file = config.state.absolute() / _DATABASE
+    own = config.state.absolute() / _DATABASE
     return EngineConfig(
-        url=settings.database_url.get_secret_value() if settings.database_url else f"sqlite:///{file}",
-        key=StateKey.parse(settings.state_key.get_secret_value()) if settings.state_key else _key(config.state / _KEY, file),
+        url=database_of(settings, config.state),
+        key=StateKey.parse(settings.state_key.get_secret_value()) if settings.state_key else _key(config.state / _KEY, own),
         remediations=settings.max_remediations,
     )
+
+
+def database_of(settings: Settings, state: Path) -> str:
+    """Its URL, which may hold a password."""
+    return settings.database_url.get_secret_value() if settings.database_url else f"sqlite:///{state.absolute() / _DATABASE}"
 
 
 def _key(path: Path, database: Path) -> StateKey:
