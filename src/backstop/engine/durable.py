@@ -31,6 +31,7 @@ from backstop.engine.sealing import SealedJson, StateKey
 from backstop.engine.steps import Interrupted, KeptSteps, StepClock, interrupting
 from backstop.engine.store import Store, Superseded
 from backstop.engine.turns import TurnTaking
+from backstop.engine.waiting import Waiting
 from backstop.engine.watch import Watch
 from backstop.errors import EngineError, InvariantError, UsageError
 from backstop.events import Event
@@ -49,6 +50,7 @@ _WORKFLOW: Final = "incident"
 _TOPIC: Final = "answers"
 _QUEUE_SECONDS: Final = 0.2
 _MESSAGE_SECONDS: Final = 0.25
+_MESSAGE_MAX_SECONDS: Final = 2.0
 _log: Final = logging.getLogger("backstop.engine")
 
 
@@ -100,7 +102,8 @@ class Engine:
         )
         self._at_work = dict[asyncio.Task[object], str]()
         self._pauses = Pauses(self._client, config.worker, QUEUE, lambda: set(self._at_work.values()))
-        self._watching: asyncio.Task[NoReturn] | None = None
+        self._waiting = Waiting(store, clock)
+        self._watching: list[asyncio.Task[NoReturn]] = []
 
     async def submit(self, alert: Alert) -> Submitted:
         shown = redact_alert(alert, Redactor(secrets.token_bytes(32)))  # lists are kept in the clear
@@ -170,11 +173,11 @@ class Engine:
 
     async def resume(self) -> None:
         """From now on, until `stop`, what the database breaks off is taken up again."""
-        self._watching = asyncio.create_task(self._pauses.run(), name="pauses")
+        self._watching = [asyncio.create_task(one.run()) for one in (self._pauses, self._waiting)]
 
     async def stop(self) -> None:
         """Leaves what is being worked where it stands: DBOS keeps no end of a task that was cancelled, and runs it again."""
-        ending = [*self._at_work, *([self._watching] if self._watching else [])]
+        ending = [*self._at_work, *self._watching]
         for task in ending:
             task.cancel()
         await asyncio.gather(*ending, return_exceptions=True)
@@ -253,7 +256,7 @@ class Engine:
             steps=steps,
             log=log,
             clock=steps.clock,
-            approver=_Approver(steps, log),
+            approver=_Approver(steps, log, self._waiting),
             executor=TurnTaking(self._tools.executor, self._store, steps.incident, self._config.remediations),
             redactor=lambda: Redactor(bytes.fromhex(begun.redaction_key)),
         )
@@ -265,15 +268,16 @@ class _Approver:
 
     steps: KeptSteps
     log: KeptLog
+    waiting: Waiting
 
     async def ask(self, request: ApprovalRequest) -> Approval | None:
         with interrupting("ask"):
             await self.log.flush()
             await DBOS.set_event_async("asks", request.model_dump(mode="json"))  # always directly before recv: see durable.md
         while True:
-            left = (request.expires_at - self.steps.time.at).total_seconds()
+            await self.waiting.until_told(self.steps.incident, request.expires_at)
             with interrupting("answer"):
-                message = await DBOS.recv_async(_TOPIC, timeout_seconds=max(0.0, left))
+                message = await DBOS.recv_async(_TOPIC, timeout_seconds=_MESSAGE_MAX_SECONDS)  # it is there, or on its way
             await self.steps.take("answered", _no_effect, _NONE)  # the time it took, and whether the incident was cancelled
             if message is None and self.steps.time.at >= request.expires_at:
                 return None

@@ -181,6 +181,12 @@ class Store:
         with explained(self.engine), self.engine.begin() as connection:
             return connection.execute(INCIDENTS.update().where(waiting).values(ended)).rowcount == 1
 
+    def asking(self) -> frozenset[str]:
+        """The incidents that ask something which nobody has answered, and that nobody has cancelled."""
+        asks = sa.and_(INCIDENTS.c.state == "awaiting_approval", INCIDENTS.c.cancelled_by.is_(None))
+        with explained(self.engine), self.engine.connect() as connection:
+            return frozenset(connection.execute(sa.select(INCIDENTS.c.id).where(asks)).scalars())
+
     def cancelled(self, incident: str) -> str | None:
         with explained(self.engine), self.engine.connect() as connection:
             said: str | None = connection.execute(sa.select(INCIDENTS.c.cancelled_by).where(INCIDENTS.c.id == incident)).scalar()
