@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from sqlalchemy.exc import OperationalError
 
 from backstop.clock import ManualClock
 from backstop.engine.database import REMEDIATIONS, connect, prepare
 from backstop.engine.port import Counts
 from backstop.engine.record import KeptLog, inside
-from backstop.engine.sealing import StateKey
+from backstop.engine.sealing import SealedJson, StateKey
 from backstop.engine.store import Row, Store, Superseded
 from backstop.errors import EngineError
 from backstop.events import GENESIS, AlertReceived, ApprovalAsked, DefenseFired, Event
@@ -141,3 +142,10 @@ def test_a_write_that_fails_lets_the_next_thread_write(tmp_path: Path) -> None:
 def _insert(engine: sa.Engine, row: dict[str, str]) -> None:
     with engine.begin() as connection:
         connection.execute(REMEDIATIONS.insert().values(row))
+
+
+def test_a_database_that_fails_is_never_what_a_step_gave(tmp_path: Path) -> None:
+    kept = SealedJson(StateKey.of_file(tmp_path / "state.key"))
+    with pytest.raises(OperationalError):
+        kept.serialize(OperationalError("INSERT", {}, Exception("it is gone")))
+    assert kept.deserialize(kept.serialize(ValueError("no"))) == {"error": "ValueError", "what": "no"}

@@ -77,9 +77,19 @@ MEMOS: Final = sa.Table(
 """What models and look-ups answered within the steps of incidents that have not ended."""
 
 
-def connect(url: str) -> sa.Engine:
-    """The database at `url` (sqlite:///FILE or postgresql://…). `?timeout=` of a file says how many seconds a lock is waited for.
-    Raises ConfigError for a URL that names none."""
+SLOTS: Final = sa.Table(
+    "backstop_slots",
+    _tables,
+    sa.Column("slot", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("owner", sa.Text, nullable=False),
+    sa.Column("beat", sa.Integer, nullable=False),
+)
+"""Which processes work: one row a tenure (see `slots`). `beat` counts its signs of life."""
+
+
+def connect(url: str, session: str = "backstop") -> sa.Engine:
+    """The database at `url` (sqlite:///FILE or postgresql://…). `?timeout=` of a file says how many seconds a lock is waited for;
+    `session` is what Postgres lists its sessions under. Raises ConfigError for a URL that names none."""
     try:
         parsed = sa.make_url(url)
     except sa.exc.ArgumentError as error:
@@ -87,7 +97,7 @@ def connect(url: str) -> sa.Engine:
     if parsed.get_backend_name() == "sqlite":
         return _sqlite(parsed)
     if parsed.get_backend_name() == "postgresql":
-        timeouts = {"connect_timeout": _BUSY_SECONDS, "application_name": "backstop"}
+        timeouts = {"connect_timeout": _BUSY_SECONDS, "application_name": session}
         return sa.create_engine(
             parsed.set(drivername="postgresql+psycopg"),
             pool_size=_POOL,

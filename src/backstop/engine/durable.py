@@ -28,6 +28,7 @@ from backstop.engine.pauses import Pauses
 from backstop.engine.port import Counts, IncidentSummary, State, Submitted, check_question
 from backstop.engine.record import KeptLog
 from backstop.engine.sealing import SealedJson, StateKey
+from backstop.engine.slots import Slot, SlotFenced, holding, session_name
 from backstop.engine.steps import Interrupted, KeptSteps, StepClock, interrupting
 from backstop.engine.store import Store, Superseded
 from backstop.engine.turns import TurnTaking
@@ -56,11 +57,17 @@ _log: Final = logging.getLogger("backstop.engine")
 
 @dataclass(frozen=True)
 class EngineConfig:
-    """`worker` names this process among those of the installation, and is the name of the slot that it holds."""
+    """`slots`: how many processes may work. `worker`: the slot that this one takes, as in slot-0; None: the first that is free.
+
+    `lease_seconds`: a process that says nothing for so long counts as frozen, and its incidents are taken over. A busy machine or a
+    virtual one that is moved pauses for a few seconds; an incident has minutes. One that died is found out in a fifth of it.
+    """
 
     url: str
     key: StateKey
-    worker: str = "slot-0"
+    worker: str | None = None
+    slots: int = 8
+    lease_seconds: float = 15.0
     remediations: int = 4
 
 
@@ -91,8 +98,11 @@ _running: Engine | None = None  # DBOS is one a process, and calls `_incident` w
 class Engine:
     """The `Incidents` of one installation, and a worker of them if it was given tools. One at a time in a process."""
 
-    def __init__(self, store: Store, config: EngineConfig, tools: Tools | None, clock: Clock, watch: Watch) -> None:
+    def __init__(
+        self, store: Store, config: EngineConfig, tools: Tools | None, clock: Clock, watch: Watch, executor: str = ""
+    ) -> None:
         self._store, self._config, self._tools, self._clock, self._watch = store, config, tools, clock, watch
+        self._worker = executor.partition(".")[0]
         self._client = DBOSClient(
             system_database_engine=store.engine,
             serializer=SealedJson(config.key),
@@ -101,9 +111,14 @@ class Engine:
             retry_connection_errors=False,  # who asks for something is told so at once
         )
         self._at_work = dict[asyncio.Task[object], str]()
-        self._pauses = Pauses(self._client, config.worker, QUEUE, lambda: set(self._at_work.values()))
+        self._pauses = Pauses(self._client, executor, QUEUE, lambda: set(self._at_work.values()))
         self._waiting = Waiting(store, clock)
         self._watching: list[asyncio.Task[NoReturn]] = []
+        self._stopped = False
+
+    @property
+    def works(self) -> bool:
+        return self._tools is not None
 
     async def submit(self, alert: Alert) -> Submitted:
         shown = redact_alert(alert, Redactor(secrets.token_bytes(32)))  # lists are kept in the clear
@@ -177,6 +192,7 @@ class Engine:
 
     async def stop(self) -> None:
         """Leaves what is being worked where it stands: DBOS keeps no end of a task that was cancelled, and runs it again."""
+        self._stopped = True
         ending = [*self._at_work, *self._watching]
         for task in ending:
             task.cancel()
@@ -200,8 +216,8 @@ class Engine:
             await self._leave(alert.id, Interrupted("end", error))
 
     async def _worked(self, alert: Alert) -> str:
-        if self._tools is None:
-            raise UsageError("this process submits incidents and works none")
+        if self._tools is None or self._stopped:
+            raise asyncio.CancelledError("this process works no incidents")
         if (await self.find(alert.id)).state == "cancelled":
             return "cancelled"
         log = KeptLog(alert.id, self._store, self._clock, owner=secrets.token_hex(8), heard=self._watch.on_events)
@@ -215,7 +231,7 @@ class Engine:
             store=self._store,
             time=StepClock(self._clock),
             resumed=resumed,
-            worker=self._config.worker,
+            worker=self._worker,
             on_step=self._watch.on_step,
         )
         outcome = await work(Incident(await self._tools_of(steps, log), alert))
@@ -297,26 +313,47 @@ def _answer_to(request: ApprovalRequest, message: object) -> Approval | None:
 
 @asynccontextmanager
 async def engine(config: EngineConfig, tools: Tools | None, clock: Clock, watch: Watch | None = None) -> AsyncIterator[Engine]:
-    """The engine, until the end of the block; incidents that have not ended by then go on at the next start. Without `tools` it
-    takes incidents and works none. Raises ConfigError, EngineError."""
+    """The engine, until the end of the block; incidents that have not ended by then go on in another process, or at the next start.
+    Without `tools` it takes incidents and works none. Raises ConfigError, EngineError. If the slot is lost, the block is cancelled
+    and ends with EngineError."""
+    owner, watch = secrets.token_hex(8), watch or Watch()
+    database = connect(config.url, session_name(owner))
+    try:
+        await asyncio.to_thread(prepare, database, config.key)
+        store = Store(database, clock)
+        if tools is None:
+            async with _launched(config, Engine(store, config, None, clock, watch), store, f"submits.{owner}") as running:
+                yield running
+            return
+        slot = Slot(database, owner, lease_seconds=config.lease_seconds)
+        async with holding(slot, config.worker, config.slots):
+            fenced = replace(tools, executor=SlotFenced(tools.executor, slot))
+            working = Engine(store, config, fenced, clock, watch, slot.executor)
+            async with _launched(config, working, store, slot.executor), slot.kept(working.stop):
+                yield working
+    finally:
+        database.dispose()
+
+
+@asynccontextmanager
+async def _launched(config: EngineConfig, running: Engine, store: Store, executor: str) -> AsyncIterator[Engine]:
     global _running  # noqa: PLW0603
-    database = connect(config.url)
-    await asyncio.to_thread(prepare, database, config.key)
-    running = Engine(Store(database, clock), config, tools, clock, watch or Watch())
     settings = DBOSConfig(
         name=_APPLICATION,
-        system_database_url=database.url.render_as_string(hide_password=False),
-        system_database_engine=database,
+        system_database_url=store.engine.url.render_as_string(hide_password=False),
+        system_database_engine=store.engine,
         application_version=APPLICATION_VERSION,
-        executor_id=config.worker,
+        executor_id=executor,
         log_level="ERROR",
         serializer=SealedJson(config.key),
         notification_listener_polling_interval_sec=_MESSAGE_SECONDS,
     )
     _running = running
     DBOS(config=settings)
+    if not running.works:
+        DBOS.listen_queues([])
     try:
-        with explained(database):
+        with explained(store.engine):
             DBOS.launch()
         await DBOS.register_queue_async(QUEUE, partition_concurrency=1, polling_interval_sec=_QUEUE_SECONDS)
         await running.resume()
@@ -326,4 +363,3 @@ async def engine(config: EngineConfig, tools: Tools | None, clock: Clock, watch:
         await asyncio.to_thread(DBOS.destroy)
         asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor())  # DBOS put its own there, and has closed it
         _running = None
-        database.dispose()
