@@ -32,7 +32,7 @@ from backstop.engine.slots import Slot, SlotFenced, holding, session_name
 from backstop.engine.steps import Interrupted, KeptSteps, StepClock, interrupting
 from backstop.engine.store import Store, Superseded
 from backstop.engine.turns import TurnTaking
-from backstop.engine.waiting import Waiting
+from backstop.engine.waiting import Parked, Waiting
 from backstop.engine.watch import Watch
 from backstop.errors import EngineError, InvariantError, UsageError
 from backstop.events import Event
@@ -111,8 +111,8 @@ class Engine:
             retry_connection_errors=False,  # who asks for something is told so at once
         )
         self._at_work = dict[asyncio.Task[object], str]()
-        self._pauses = Pauses(self._client, executor, QUEUE, lambda: set(self._at_work.values()))
-        self._waiting = Waiting(store, clock)
+        self._waiting = Waiting(store, clock, self._client, QUEUE, lambda: set(self._at_work.values()))
+        self._pauses = Pauses(self._client, executor, QUEUE, lambda: set(self._at_work.values()) | self._waiting.parked)
         self._watching: list[asyncio.Task[NoReturn]] = []
         self._stopped = False
 
@@ -210,6 +210,9 @@ class Engine:
         except Superseded:
             _log.warning("%s was taken over by another worker; this one leaves it", alert.id)
             return "superseded"
+        except Parked as parked:
+            self._waiting.park(alert.id, parked.request.expires_at)
+            raise asyncio.CancelledError from parked  # DBOS keeps no end of it
         except Interrupted as interrupted:
             await self._leave(alert.id, interrupted)
         except Exception as error:  # noqa: BLE001  process boundary: DBOS alone would know of it
@@ -218,8 +221,13 @@ class Engine:
     async def _worked(self, alert: Alert) -> str:
         if self._tools is None or self._stopped:
             raise asyncio.CancelledError("this process works no incidents")
-        if (await self.find(alert.id)).state == "cancelled":
+        found = await self.find(alert.id)
+        if found.state == "cancelled" and found.outcome is None:
             return "cancelled"
+        if found.outcome is not None:  # killed between its end and DBOS's word of it
+            return await self._closed(alert.id, found.outcome.value)
+        if found.asks is not None:
+            await self._waiting.require_told(alert.id, found.asks)
         log = KeptLog(alert.id, self._store, self._clock, owner=secrets.token_hex(8), heard=self._watch.on_events)
         resumed = await log.load() > 0
         memo = KeptMemo(self._store.engine, self._config.key, alert.id, log.owner)
@@ -236,10 +244,13 @@ class Engine:
         )
         outcome = await work(Incident(await self._tools_of(steps, log), alert))
         await log.flush()
-        await asyncio.to_thread(self._store.end_turn, alert.id)
-        await self._watch.on_closed(await self.events(alert.id))
         await memo.forget()
-        return outcome.kind.value
+        return await self._closed(alert.id, outcome.kind.value)
+
+    async def _closed(self, incident: str, outcome: str) -> str:
+        await asyncio.to_thread(self._store.end_turn, incident)
+        await self._watch.on_closed(await self.events(incident))
+        return outcome
 
     async def _leave(self, incident: str, interrupted: Interrupted) -> NoReturn:
         """An incident that cannot go on has failed. Any other waits: DBOS keeps no end of a run that was cancelled, and `Pauses`
@@ -290,9 +301,10 @@ class _Approver:
         with interrupting("ask"):
             await self.log.flush()
             await DBOS.set_event_async("asks", request.model_dump(mode="json"))  # always directly before recv: see durable.md
+            await asyncio.to_thread(self.waiting.store.end_turn, self.steps.incident)  # somebody else's, while a person thinks
         while True:
-            await self.waiting.until_told(self.steps.incident, request.expires_at)
             with interrupting("answer"):
+                await self.waiting.require_told(self.steps.incident, request)
                 message = await DBOS.recv_async(_TOPIC, timeout_seconds=_MESSAGE_MAX_SECONDS)  # it is there, or on its way
             await self.steps.take("answered", _no_effect, _NONE)  # the time it took, and whether the incident was cancelled
             if message is None and self.steps.time.at >= request.expires_at:

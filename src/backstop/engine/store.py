@@ -53,6 +53,7 @@ class Superseded(BaseException):
     """Another run of the incident has taken it over: this one ends here, whatever it was about to do. Nobody's error to handle."""
 
 
+_ASKS: Final = sa.and_(INCIDENTS.c.state == "awaiting_approval", INCIDENTS.c.cancelled_by.is_(None))
 _WORKING: Final = {"state": "working", "asks": None}
 _CANCELLED_OR_CLOSED: Final = sa.case((INCIDENTS.c.cancelled_by.is_not(None), "cancelled"), else_="closed")
 
@@ -183,9 +184,14 @@ class Store:
 
     def asking(self) -> frozenset[str]:
         """The incidents that ask something which nobody has answered, and that nobody has cancelled."""
-        asks = sa.and_(INCIDENTS.c.state == "awaiting_approval", INCIDENTS.c.cancelled_by.is_(None))
         with explained(self.engine), self.engine.connect() as connection:
-            return frozenset(connection.execute(sa.select(INCIDENTS.c.id).where(asks)).scalars())
+            return frozenset(connection.execute(sa.select(INCIDENTS.c.id).where(_ASKS)).scalars())
+
+    def asks(self, incident: str) -> bool:
+        """Whether it is one of those."""
+        with explained(self.engine), self.engine.connect() as connection:
+            mine = sa.select(INCIDENTS.c.id).where(_ASKS, INCIDENTS.c.id == incident)
+            return connection.execute(mine).first() is not None
 
     def cancelled(self, incident: str) -> str | None:
         with explained(self.engine), self.engine.connect() as connection:
