@@ -21,15 +21,12 @@ from pydantic import JsonValue
 from sqlalchemy.exc import SQLAlchemyError
 
 from backstop.durable import create_file
-from backstop.errors import ConfigError, EngineError
+from backstop.engine.formats import Unsealable, read_only_what_is_sealed
+from backstop.errors import ConfigError
 
 KEY_BYTES: Final = 32
 _NONCE: Final = 12
 _VERSION: Final = "1."
-
-
-class Unsealable(EngineError):
-    """What was kept was sealed with another key, or was changed since."""
 
 
 class StateKey:
@@ -88,9 +85,10 @@ class StateKey:
 
 
 class SealedJson(Serializer):
-    """DBOS keeps whatever it keeps as JSON under the state key, never as pickles."""
+    """DBOS keeps whatever it keeps as JSON under the state key, never as pickles, and reads nothing else."""
 
     def __init__(self, key: StateKey) -> None:
+        read_only_what_is_sealed()
         self._key = key
 
     def serialize(self, data: object) -> str:

@@ -20,8 +20,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from backstop import errors
 from backstop.clock import Clock
+from backstop.engine.formats import Unsealable
 from backstop.engine.record import KeptLog, inside, within_step
-from backstop.engine.sealing import Unsealable
 from backstop.engine.store import Cancelled, Store
 from backstop.engine.watch import Phase, Watch
 from backstop.errors import BackstopError, EngineError, IncidentCancelled, InvariantError
