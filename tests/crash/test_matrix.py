@@ -10,14 +10,18 @@ from collections.abc import Iterator
 
 import pytest
 
+from backstop.events import DefenseFired
 from tests.crash.world import Ended, Kill, World, world
 from tests.postgres import new_database
 
 STEPS = (
     "begin", "breaker", "look", "measure", "diagnose", "judge", "observe", "limits", "rehearse", "probe", "count_write",
-    "apply", "sleep", "succeeded",
+    "apply", "succeeded",
 )  # fmt: skip
-"""Of an incident that is resolved at the first try. What a later step of the same name does is not another effect."""
+"""Of an incident that is resolved at the first try. A later step of the same name has no other effect, but for `measure`:"""
+
+MEASURING_RECOVERY = 4
+"""The first measurement but three is one of the verification."""
 
 AGENT, EXECUTOR = frozenset({"agent"}), frozenset({"executor"})
 
@@ -68,6 +72,17 @@ def test_the_agent_killed_in_a_step(worlds: Worlds, url: str | None, step: str, 
     check(ended, worlds)
     assert len(worlds.world.killed) == 1, f"it was never in the step {step}"
     assert ended.resumed() <= 1
+
+
+@pytest.mark.parametrize("url", DATABASES, indirect=True)
+@pytest.mark.parametrize("phase", ["begins", "done"])
+def test_the_agent_killed_while_it_measures_what_its_write_did(worlds: Worlds, url: str | None, phase: str) -> None:
+    ended = worlds.play(Kill(({"step": "measure", "phase": phase, "nth": MEASURING_RECOVERY},)), url)
+    check(ended, worlds)
+    assert len(worlds.world.killed) == 1
+    places = [event.body.type for event in ended.events]
+    resumed = next(n for n, event in enumerate(ended.events) if isinstance(event.body, DefenseFired))
+    assert places.index("written") < resumed
 
 
 @pytest.mark.parametrize("url", DATABASES, indirect=True)

@@ -61,6 +61,9 @@ class EngineConfig:
 
     `lease_seconds`: a process that says nothing for so long counts as frozen, and its incidents are taken over. A busy machine or a
     virtual one that is moved pauses for a few seconds; an incident has minutes. One that died is found out in a fifth of it.
+
+    `remediations`: incidents that may write at a time, over all workers. `at_once`: that this one works at a time, so that
+    a storm of alerts takes no more memory than that many.
     """
 
     url: str
@@ -69,6 +72,7 @@ class EngineConfig:
     slots: int = 8
     lease_seconds: float = 15.0
     remediations: int = 4
+    at_once: int = 32
 
 
 class Begun(Record):
@@ -113,6 +117,7 @@ class Engine:
         self._at_work = dict[asyncio.Task[object], str]()
         self._waiting = Waiting(store, clock, self._client, QUEUE, lambda: set(self._at_work.values()))
         self._pauses = Pauses(self._client, executor, QUEUE, lambda: set(self._at_work.values()) | self._waiting.parked)
+        self._places = asyncio.Semaphore(config.at_once)
         self._watching: list[asyncio.Task[NoReturn]] = []
         self._stopped = False
 
@@ -205,8 +210,9 @@ class Engine:
             self._at_work[task] = alert.id
             task.add_done_callback(self._at_work.pop)
         try:
-            with interrupting("end"):  # or the beginning: whatever is no step
-                return await self._worked(alert)
+            async with self._places:
+                with interrupting("end"):  # or the beginning: whatever is no step
+                    return await self._worked(alert)
         except Superseded:
             _log.warning("%s was taken over by another worker; this one leaves it", alert.id)
             return "superseded"

@@ -18,6 +18,7 @@ class Crash(BaseModel):
 
     step: str | None = None
     phase: Phase = "begins"
+    nth: int = Field(default=1, ge=1)  # of the steps of that name
     moment: int | None = Field(default=None, ge=1)
 
     @model_validator(mode="after")

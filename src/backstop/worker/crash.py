@@ -13,10 +13,11 @@ from backstop.worker.config import Crash
 
 def killing(crash: Crash) -> Callable[[str, Phase], None]:
     """For `Watch.on_step`."""
-    moments = count(1)
+    moments, named = count(1), count(1)
 
     def at(step: str, phase: Phase) -> None:
-        if (step, phase) == (crash.step, crash.phase) or next(moments) == crash.moment:
+        moment = next(moments)
+        if moment == crash.moment or ((step, phase) == (crash.step, crash.phase) and next(named) == crash.nth):
             os.kill(os.getpid(), signal.SIGKILL)
 
     return at
