@@ -84,6 +84,7 @@ async def test_what_cannot_be_read_of_an_incident_fails_it_and_says_so(tmp_path:
         with there.incidents._store.engine.begin() as connection:
             connection.execute(sa.text("UPDATE backstop_events SET line = '{}' WHERE seq = 2"))
     async with durable_shop(tmp_path, there.shop) as after_upgrade:
+        await after_upgrade.incidents.approve(waiting.id, by="ada", why="it is right")
         failed = await reached(after_upgrade.incidents, waiting.id, "failed")
     assert "ValidationError" in failed.reason
     assert after_upgrade.writes() == 0
@@ -123,6 +124,7 @@ async def test_code_that_knows_a_step_as_another_fails_the_incident_and_says_so(
 
     monkeypatch.setattr(steps.KeptSteps, "take", renamed)
     async with durable_shop(tmp_path, there.shop) as after_upgrade:
+        await after_upgrade.incidents.approve(waiting.id, by="ada", why="it is right")
         failed = await reached(after_upgrade.incidents, waiting.id, "failed")
     assert "look was recorded when see was expected" in failed.reason
     assert after_upgrade.writes() == 0

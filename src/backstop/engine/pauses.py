@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, NoReturn
@@ -27,10 +28,11 @@ class Pauses:
     queue: str
     at_work: Callable[[], set[str]]
     soon: float = _SOON_SECONDS
+    calm: float = _CALM_SECONDS  # so long what was claimed may take to begin, in a storm of alerts
 
     def __post_init__(self) -> None:
         self._paused = set[str]()
-        self._idle = set[str]()  # claimed by this worker, and not at work when last looked at: perhaps just about to be
+        self._idle = dict[str, float]()  # claimed by this worker, and not at work since then: perhaps just about to be
         self._told = asyncio.Event()
 
     def paused(self, incident: str) -> None:
@@ -55,7 +57,8 @@ class Pauses:
         paused, self._paused = self._paused, set()
         try:
             idle = await asyncio.to_thread(self._claimed) - self.at_work()
-            stopped = idle & (paused | self._idle)
+            now = time.monotonic()
+            stopped = {one for one in idle if one in paused or now - self._idle.get(one, now) >= self.calm}
             if stopped:
                 await asyncio.to_thread(self.client.resume_workflows, sorted(stopped), queue_name=self.queue)
                 _log.warning("the database answers, and takes up again: %s", ", ".join(sorted(stopped)))
@@ -63,7 +66,7 @@ class Pauses:
             self._paused |= paused
             self._told.set()
             return
-        self._idle = idle - stopped
+        self._idle = {one: self._idle.get(one, now) for one in idle - stopped}
         if self._idle:
             self._told.set()
 
