@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
-from backstop.errors import EngineError
-from backstop.events import ApprovalAsked, DefenseFired, EvidenceGathered
+from backstop.engine.database import REMEDIATIONS
+from backstop.engine.watch import Watch
+from backstop.errors import ClusterUnavailable, EngineError
+from backstop.events import ApprovalAsked, DefenseFired, Event, EvidenceGathered
 from backstop.records import OutcomeKind
 from tests.engine.durable_shop import DurableShop, durable_shop
 from tests.engine.incidents_contract import IncidentsContract, alert, asking, reached
+from tests.engine.trouble import until
 
 
 @pytest.fixture
@@ -78,3 +83,32 @@ async def test_a_database_with_another_key_is_refused(tmp_path: Path) -> None:
     with pytest.raises(EngineError, match="sealed with another key"):
         async with durable_shop(tmp_path, there.shop):
             pass
+
+
+async def test_who_waits_for_a_person_takes_no_task_and_leaves_its_turn_to_write_to_others(tmp_path: Path) -> None:
+    async with durable_shop(tmp_path) as there:
+        await asking(there)
+        await until(lambda: not there.incidents._at_work)
+        with there.incidents._store.engine.connect() as connection:
+            assert connection.execute(sa.select(REMEDIATIONS)).all() == []
+
+
+async def test_one_that_ended_and_was_killed_before_dbos_knew_is_told_as_ended_once_more_and_asks_nobody(tmp_path: Path) -> None:
+    told: list[str] = []
+
+    async def killed(events: Sequence[Event]) -> None:
+        told.append(events[0].incident)
+        if len(told) == 1:
+            raise asyncio.CancelledError
+
+    async with durable_shop(tmp_path, watch=Watch(on_closed=killed)) as there:
+        asked = await asking(there)
+        await there.incidents.approve(asked.id, by="ada", why="it is right")
+        await until(lambda: told == [asked.id])
+        on_record = await there.incidents.events(asked.id)
+    there.shop.cluster.read_error = ClusterUnavailable("nobody may look")
+    async with durable_shop(tmp_path, there.shop, watch=Watch(on_closed=killed)) as again:
+        await until(lambda: told == [asked.id, asked.id])
+        ended = await again.incidents.find(asked.id)
+        assert await again.incidents.events(asked.id) == on_record
+    assert (ended.state, ended.outcome, again.writes()) == ("closed", OutcomeKind.RESOLVED, 1)
