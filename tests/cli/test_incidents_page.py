@@ -40,7 +40,7 @@ async def test_the_table_says_what_each_is_and_what_it_asks(service: Served) -> 
 
 async def test_the_table_is_of_one_state_and_so_many(service: Served) -> None:
     await asking(service.there)
-    assert (await typed(service.url, "list", "--state", "closed")).said == "There are no such incidents.\n"
+    assert (await typed(service.url, "list", "--state", "closed")).said == "There are no incidents, or none in that state.\n"
     for number in (2, 3):
         await service.there.incidents.submit(alert(number))
     found = (await typed(service.url, "list", "--limit", "2", "--json")).json

@@ -25,7 +25,7 @@ APPROVE = ("approve", "alert-1", "--why", "mine", "--yes")
 @pytest.mark.parametrize("command", [("list",), ("show", "x"), ("events", "x"), APPROVE, ("export", "x", "--to", "nowhere")])
 async def test_where_no_service_is_that_is_said(command: tuple[str, ...]) -> None:
     said = await refused(NOWHERE, *command)
-    assert said.startswith("there is no service at http://127.0.0.1:1 (")
+    assert said.startswith("there is no service at http://127.0.0.1:1 (Connection refused); ")
     assert "nothing was changed" in said
     assert "backstop serve" in said
 

@@ -51,6 +51,7 @@ def test_bad_input_is_exit_2_and_one_sentence(receipt: Path, tmp_path: Path) -> 
     for arguments in (
         ("verify", tmp_path / "none.json"),
         ("verify", empty),
+        ("verify", tmp_path),
         ("verify", receipt, "--key", receipt),
         ("verify", receipt, "--events", tmp_path / "none.jsonl"),
         ("show", receipt.parent.with_name("events.jsonl")),
@@ -60,6 +61,14 @@ def test_bad_input_is_exit_2_and_one_sentence(receipt: Path, tmp_path: Path) -> 
         assert ended.returncode == 2, (arguments, ended.stdout)
         assert ended.stderr.count("\n") == 1
         assert "Traceback" not in ended.stderr
+
+
+def test_what_is_missing_is_named_and_not_what_would_be_read_after_it(receipt: Path, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    assert "none.json cannot be read" in backstop("verify", tmp_path / "none.json").stderr
+    assert "there is no receipt in" in backstop("verify", tmp_path / "empty").stderr
+    receipt.parent.with_name("events.jsonl").unlink()
+    assert "backstop incidents export ID --to DIR" in backstop("verify", receipt).stderr
 
 
 def test_no_hostile_text_reaches_the_terminal_or_the_page_raw(receipt: Path) -> None:

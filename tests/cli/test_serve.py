@@ -35,6 +35,8 @@ def test_a_question_to_a_person_survives_kill_9_and_its_answer_is_carried_out_on
         ended = second.until(incident, lambda found: found["state"] == "closed")
         assert (ended["outcome"], ended["writes"]) == ("resolved", 1)
         assert second.receipt(incident)["signatures"]
+    told = (tmp_path / "complaints").read_text()
+    assert told.count(f"see it with: backstop incidents show {incident}") == 1  # when it asked, and not when it was answered
     patches = [line for line in asked_by(shop, "executor") if line["verb"] == "patch" and "dryRun" not in line["requestURI"]]
     assert len(patches) == 1
     receipt = tmp_path / "state" / "receipts" / f"{incident}.json"
@@ -77,6 +79,7 @@ def workers() -> list[str]:
         (["--host", "0.0.0.0"], {}, "there is no token"),
         (["--mode", "auto"], {}, "auto mode needs the identity that writes"),
         (["--executor-kubeconfig", "x"], {}, "observe mode writes nothing"),
+        (["--mode", "approve", "--executor-kubeconfig", "x"], {}, "give --executor-kubeconfig a file"),
         (["--policy", "none.toml"], {}, "none.toml"),
         ([], {"BACKSTOP_DATABASE_URL": "mysql://h/d"}, "mysql is no database that Backstop knows"),
         ([], {"BACKSTOP_STATE_KEY": "abc"}, "the state key"),

@@ -74,7 +74,10 @@ async def test_a_task_that_is_cancelled_frees_its_port() -> None:
 
 
 async def test_a_port_that_is_taken_is_said() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(UsageError, match="cannot be listened on"):
+    with (
+        socket.create_server(("127.0.0.1", 0)) as taken,
+        pytest.raises(UsageError, match=r"cannot be listened on \(Address already in use\)"),
+    ):
         await serve(nothing, Access(), host="127.0.0.1", port=taken.getsockname()[1], on_ready=print)
 
 

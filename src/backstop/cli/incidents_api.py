@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final, Literal, NamedTuple, NoReturn, TypeVar
+from typing import Final, Literal, NamedTuple, NoReturn, TypeVar
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -228,5 +228,6 @@ def _follow(chain: Chain, event: Event, incident: str) -> None:
 
 
 def _why(error: Exception) -> str:
-    said: Any = error.os_error.strerror if isinstance(error, aiohttp.ClientConnectorError) else str(error)
+    number = error.os_error.errno or 0 if isinstance(error, aiohttp.ClientConnectorError) else 0
+    said = os.strerror(number) if number > 0 else str(error)
     return plain(str(said or type(error).__name__))[:_LONGEST]

@@ -49,7 +49,7 @@ B = TypeVar("B")
 def table(page: Page, width: int = _LINE) -> Iterator[str]:
     """One line an incident, newest first, cut at `width`, and what to do about those that wait."""
     if not page.incidents:
-        yield "There are no such incidents."
+        yield "There are no incidents, or none in that state."
         return
     ids = short_ids([one.id for one in page.incidents])
     rows = [_HEADS, *((ids[one.id], *_row(page.now, one)) for one in page.incidents)]
@@ -84,8 +84,14 @@ def _row(now: datetime, one: IncidentSummary) -> tuple[str, ...]:
 def _what(now: datetime, one: IncidentSummary) -> str:
     if one.asks is not None:
         return f"asks: {one.asks.action}, {left(now, one.asks)}"
+    if one.state == "working":
+        return f"not ended; {_writes(one)} so far"
     said = one.outcome.value.replace("_", " ") if one.outcome is not None else ""
     return ": ".join(part for part in (said, one.reason) if part)
+
+
+def _writes(one: IncidentSummary) -> str:
+    return "1 write" if one.writes == 1 else f"{one.writes} writes"
 
 
 def span(seconds: float) -> str:
@@ -118,7 +124,7 @@ def _story(seen: Seen, events: Sequence[Event], option: str) -> Iterator[str]:
     yield from field("workload", f"{one.target.namespace}/{one.target.key}")
     began = f"{_time(one.started_at)}, {span((now - one.started_at).total_seconds())} ago"
     yield from field("began", f"{began}; received {_time(one.received_at)}")
-    yield from field("so far", f"{one.writes} writes, {_cost(events)}, {len(events)} events on record")
+    yield from field("so far", f"{_writes(one)}, {_cost(events)}, {len(events)} events on record")
     closed = last(events, Closed)
     if one.outcome is not None or one.reason:
         yield ""

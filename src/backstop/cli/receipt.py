@@ -18,6 +18,7 @@ app = typer.Typer(help="What was signed of an incident.", no_args_is_help=True, 
 PUBLIC_KEY = "receipt.pub"
 RECORD = "events.jsonl"
 _MAX_BYTES = 2**28
+_EXPORT = "name it with --events; of a service's incident, export both: backstop incidents export ID --to DIR"
 
 
 @app.command()
@@ -84,17 +85,17 @@ def _verified(receipt: Path, keys: list[Path], events: Path | None) -> tuple[lis
     """Raises UsageError for what cannot be read, ReceiptError for what does not hold."""
     from backstop.receipts import verify, verify_folder
 
+    found = _folder(receipt) if receipt.is_dir() else [(receipt.name, _read(receipt))]
+    if not found:
+        raise UsageError(f"there is no receipt in {receipt}", todo="name a receipt or its folder")
     folder = receipt if receipt.is_dir() else receipt.parent
     public = folder / PUBLIC_KEY
     known: PublicKeys = {}
     for one in keys or [public]:
         known |= _keys(one)
     if receipt.is_dir():
-        found = _folder(receipt)
-        if not found:
-            raise UsageError(f"there is no receipt in {receipt}", todo="name a receipt or its folder")
         return verify_folder(found, _record(folder, events), known), public
-    return [verify(_read(receipt), _record(folder, events), known)], public
+    return [verify(found[0][1], _record(folder, events), known)], public
 
 
 def _folder(directory: Path) -> list[tuple[str, bytes]]:
@@ -111,7 +112,7 @@ def _record(folder: Path, named: Path | None) -> bytes:
     beside = [folder / RECORD, folder.absolute().parent / RECORD]
     found = named or next((path for path in beside if path.exists()), None)
     if found is None:
-        raise UsageError(f"there is no {RECORD} beside {folder}", todo="name the event record with --events")
+        raise UsageError(f"there is no {RECORD} beside {folder}", todo=_EXPORT)
     return _read(found)
 
 

@@ -6,7 +6,7 @@ import difflib
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from backstop.sandbox.runtime import Runtime
 
 app = typer.Typer(help="The embedded cluster alone.", invoke_without_command=True, rich_markup_mode=None)
+
+_FLEET: Final = """
+backstop sandbox break bad-release   breaks the shop in namespace shop; 'heal' repairs it
+Beside that file are {investigator,executor,rehearser}.kubeconfig: Backstop's identities, for 'backstop serve' (docs/service.md)"""
 
 Kubeconfig = Annotated[
     Path | None, typer.Option(envvar="KUBECONFIG", help="Of the embedded cluster; default the one that was started last.")
@@ -118,7 +122,7 @@ async def _run(directory: Path, runtime: Runtime, *, port: int, seed: int, empty
 
 
 def _hint(server: str, *, empty: bool) -> None:
-    fleet = "" if empty else "\nbackstop sandbox break bad-release   breaks the shop in namespace shop; 'heal' repairs it"
+    fleet = "" if empty else _FLEET
     sys.stderr.write(f"The cluster answers at {server}. Paste the line above into another shell; Ctrl-C ends it.{fleet}\n")
     sys.stderr.flush()
 

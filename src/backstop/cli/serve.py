@@ -113,7 +113,7 @@ async def _serve(installation: Installation, access: Access, host: str, port: in
     from backstop.worker.installation import installed
 
     clock = SystemClock()
-    async with installed(installation, clock, _told, _say) as working:
+    async with installed(installation, clock, _told, _heard, _say) as working:
         app = build_app(working.engine, access, load_policy(installation.config.policy), clock=clock, receipts=working.receipts)
         await serve(app, access, host=host, port=port, on_ready=lambda url: _ready(url, installation, access))
 
@@ -128,7 +128,7 @@ async def _work(installation: Installation) -> None:
     leave = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, leave.set)
-    async with installed(installation, SystemClock(), _told, _say):
+    async with installed(installation, SystemClock(), _told, _heard, _say):
         _say(f"working ({_how_far(installation)}); Ctrl-C ends it, and what has not ended goes on at the next start")
         await leave.wait()
 
@@ -141,6 +141,8 @@ def _how_far(installation: Installation) -> str:
 def _ready(url: str, installation: Installation, access: Access) -> None:
     print(f"{url}/api/v1", flush=True)  # noqa: T201  to be read by whoever started it
     _say(f"serving ({_how_far(installation)}), state in {installation.config.state}; Ctrl-C ends it, and incidents go on later")
+    if installation.write is not None and installation.write.rehearser is None:
+        _say("no rollback, restart or memory limit passes its rehearsal: that needs --rehearser-kubeconfig")
     if access.token is None and access.monitoring_token is None:
         _say("no alerts are taken before there is a token: set BACKSTOP_MONITORING_TOKEN, as in 'openssl rand -hex 32'")
 
@@ -151,6 +153,17 @@ def _told(events: Sequence[Event], signed: Signed) -> None:
     outcome = next((event.body.outcome for event in reversed(events) if isinstance(event.body, Closed)), None)
     if outcome is not None:
         _say(f"{events[0].incident} {outcome.kind.value}: {outcome.reason}; {signed.said}")
+
+
+def _heard(events: Sequence[Event]) -> None:
+    """A question, when it is asked. What begins with the first event is an incident taken up, whose question was told before."""
+    from backstop.events import ApprovalAsked
+
+    for event in events if events and events[0].seq > 1 else ():
+        if isinstance(event.body, ApprovalAsked):
+            asks = event.body.request
+            until = f"until {asks.expires_at:%H:%M:%S} UTC"
+            _say(f"{event.incident} asks {until}: {asks.action}; see it with: backstop incidents show {event.incident}")
 
 
 def _say(line: str) -> None:

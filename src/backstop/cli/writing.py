@@ -41,6 +41,10 @@ def write_access(mode: Modes, executor: Named, rehearser: Named) -> WriteAccess 
             unchanged=UNCHANGED,
             todo="name it with --executor-kubeconfig; 'backstop policy compile' prints its role",
         )
+    for option, named in (("--executor-kubeconfig", writes), ("--rehearser-kubeconfig", rehearses)):
+        if named is not None and not named.kubeconfig.is_file():
+            todo = f"give {option} a file that kubectl accepts"
+            raise UsageError(f"there is no kubeconfig at {named.kubeconfig}", unchanged=UNCHANGED, todo=todo)
     return WriteAccess(writes, rehearses)
 
 

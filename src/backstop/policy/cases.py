@@ -127,4 +127,8 @@ def parse_action(said: dict[str, Any]) -> WriteAction:
         first = error.errors(include_url=False)[0]
         place = ".".join(str(part) for part in first["loc"][1:])
         what = f"{place}: {first['msg']}" if place else first["msg"]
+        if first["type"] == "union_tag_invalid":
+            what = f"there is no verb {said.get('verb')!r}, only {first['ctx']['expected_tags']}"
+        elif first["type"] == "missing":
+            what = f"{said['verb']} needs {place}"
         raise ConfigError(f"that is no write of the catalogue: {what}", todo="see 'backstop policy explain --help'") from error

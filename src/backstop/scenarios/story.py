@@ -165,6 +165,8 @@ def _called(call: ModelCall) -> Line | None:
         return None  # its verdict says it
     if call.outcome == "ok":
         return Line(f"asked {call.model}: it answered", "plain", call.source, "diagnosis", "plain")
+    if call.outcome == "skipped":
+        return Line(f"did not ask {call.model}: {call.detail}", "plain", "", "diagnosis", "plain")
     return Line(f"asked {call.model}: {call.outcome}", "warn", call.source, "diagnosis", "warn")
 
 

@@ -98,7 +98,8 @@ def _listener(host: str, port: int) -> socket.socket:
         family, _, _, _, address = socket.getaddrinfo(host, 0, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
         return socket.create_server((address[0], port), family=family, backlog=2048)
     except (OSError, UnicodeError) as error:
-        why = error.strerror if isinstance(error, OSError) else str(error)
+        said = str(error.strerror) if isinstance(error, OSError) else str(error)
+        why = said.partition(" (while attempting")[0]  # what follows repeats the address
         raise UsageError(
             f"{host} port {port} cannot be listened on ({why})",
             unchanged="nothing was started",

@@ -13,7 +13,7 @@ from backstop.clock import Clock
 from backstop.errors import UsageError
 from backstop.executor.process import WriteAccess, identity_arguments
 from backstop.worker.config import WorkerConfig
-from backstop.worker.run import Told, Worker, worker
+from backstop.worker.run import Heard, Told, Worker, worker
 from backstop.worker.supervise import Say, kept
 
 PATIENCE_SECONDS: Final = 20.0
@@ -30,7 +30,7 @@ class Installation:
 
 
 @asynccontextmanager
-async def installed(installation: Installation, clock: Clock, told: Told, say: Say) -> AsyncIterator[Worker]:
+async def installed(installation: Installation, clock: Clock, told: Told, heard: Heard, say: Say) -> AsyncIterator[Worker]:
     """All of it, until the end of the block. Raises BackstopError if something does not start; what ends later is started anew."""
     state = _writable(installation.config.state)
     async with AsyncExitStack() as stack:
@@ -41,7 +41,7 @@ async def installed(installation: Installation, clock: Clock, told: Told, say: S
             command = ("backstop.executor", *_executor(installation, socket))
             await stack.enter_async_context(kept("executor", command, state / "executor.log", say))
             config = config.model_copy(update={"executor_socket": socket, "executor_patience": PATIENCE_SECONDS})
-        here = await stack.enter_async_context(worker(config, clock, told))
+        here = await stack.enter_async_context(worker(config, clock, told, heard))
         file = scratch / "worker.json"
         file.write_text(config.model_dump_json(), encoding="utf-8")
         for number in range(2, installation.workers + 1):

@@ -25,6 +25,8 @@ from backstop.worker.crash import killing
 from backstop.worker.mirror import Mirror
 
 Told = Callable[[Sequence[Event], Signed], None]
+Heard = Callable[[Sequence[Event]], None]
+"""As `Watch.on_events`."""
 
 _DATABASE: Final = "incidents.db"
 _KEY: Final = "state.key"
@@ -75,9 +77,9 @@ def _key(path: Path, database: Path) -> StateKey:
 
 
 @asynccontextmanager
-async def worker(config: WorkerConfig, clock: Clock, told: Told) -> AsyncIterator[Worker]:
-    """Works incidents until the end of the block; `told` hears of each that ended, and how its receipt came out. Raises
-    BackstopError if it cannot start."""
+async def worker(config: WorkerConfig, clock: Clock, told: Told, heard: Heard = Watch.on_events) -> AsyncIterator[Worker]:
+    """Works incidents until the end of the block; `told` hears of each that ended, and how its receipt came out, `heard` of what
+    happens (where no copy of the record is kept). Raises BackstopError if it cannot start."""
     receipts = (config.record.parent if config.record else config.state) / RECEIPTS
     settled = engine_config(config)
     connect(settled.url).dispose()  # what is no database is told before anything is asked of a cluster
@@ -89,7 +91,7 @@ async def worker(config: WorkerConfig, clock: Clock, told: Told) -> AsyncIterato
             stack.callback(mirror.close)
         watch = Watch(
             on_step=killing(config.crash) if config.crash else Watch.on_step,
-            on_events=mirror.copy if mirror else Watch.on_events,
+            on_events=mirror.copy if mirror else heard,
             on_closed=_closing(executor, receipts, mirror, told),
         )
         running = await stack.enter_async_context(engine(settled, tools, clock, watch))
