@@ -181,7 +181,9 @@ class _Word:
         unchanged = _unchanged(self.told)
         for name, text in (("--why", self.why), ("--by", self.who)):
             if not text.strip():
-                what = "a word without a reason is none" if name == "--why" else "nobody knows who you are"
+                what = (
+                    "a word without a reason is none" if name == "--why" else "it is not known who answers: USER and --by are empty"
+                )
                 raise UsageError(what, unchanged=unchanged, todo=f"give it with {name}")
             if len(text) > 200:
                 raise UsageError(f"{name} has more than 200 characters", unchanged=unchanged, todo="make it shorter")

@@ -44,12 +44,15 @@ def _file(named: Path) -> Path:
     return found
 
 
+_ELSEWHERE: Final = "give its whole id, and with --state the directory of the service that worked it; or the path of a record"
+
+
 def find_record(incident: str, records: Iterable[Path]) -> Path:
     """The one of these files that holds events of `incident`. Raises UsageError."""
     wanted = f'"incident":{canonical(incident)}'.encode()
     found = sorted(path for path in records if wanted in path.read_bytes())
     if not found:
-        raise NotFoundError(f"no record here is of an incident {incident}", todo="name the path of a record")
+        raise NotFoundError(f"no record here is of an incident {incident}", todo=_ELSEWHERE)
     if len(found) > 1:
         raise UsageError(f"{len(found)} records hold an incident {incident}", todo=f"name one by its path, such as {found[-1]}")
     return found[0]

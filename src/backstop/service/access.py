@@ -50,7 +50,7 @@ class Access:
         for name, token in (("token", self.token), ("monitoring token", self.monitoring_token)):
             if token is not None and not _is_token(token):
                 raise ConfigError(
-                    f"the {name} is no secret: it has fewer than {TOKEN_LENGTH} characters, or such as no header carries",
+                    f"the {name} is no secret: it needs {TOKEN_LENGTH} characters or more, of ASCII, without blanks",
                     unchanged="nothing was started",
                     todo="make one with: openssl rand -hex 32",
                 )
