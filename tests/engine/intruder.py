@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from backstop.engine.port import IncidentSummary
 from backstop.errors import UsageError
-from backstop.events import Event
+from backstop.events import GENESIS, Event
 from tests.engine.durable_shop import durable_shop
 from tests.engine.incidents_contract import asking, reached
 from tests.pipeline.shop import Shop
@@ -51,3 +51,24 @@ def send(database: sqlite3.Connection, incident: str, message: str, written_in: 
         (incident, message, written_in),
     )
     database.execute("UPDATE backstop_incidents SET state = 'working', asks = NULL WHERE id = ?", (incident,))
+
+
+def steps(database: sqlite3.Connection, incident: str, name: str) -> list[tuple[int, str]]:
+    """Its steps of that name: number, and what each gave, sealed."""
+    query = "SELECT function_id, output FROM operation_outputs WHERE workflow_uuid = ? AND function_name = ? ORDER BY function_id"
+    return database.execute(query, (incident, name)).fetchall()
+
+
+def give(database: sqlite3.Connection, incident: str, step: int, sealed: str) -> None:
+    query = "UPDATE operation_outputs SET output = ? WHERE workflow_uuid = ? AND function_id = ?"
+    database.execute(query, (sealed, incident, step))
+
+
+def rewrite(database: sqlite3.Connection, incident: str, edit: Callable[[str], str]) -> None:
+    """The record, hashed anew."""
+    prev = GENESIS
+    for seq, line in database.execute("SELECT seq, line FROM backstop_events WHERE incident = ? ORDER BY seq", (incident,)):
+        draft = Event.model_validate_json(edit(line)).model_copy(update={"prev": prev})
+        prev = draft.expected_hash()
+        written = draft.model_copy(update={"hash": prev}).line()
+        database.execute("UPDATE backstop_events SET line = ? WHERE incident = ? AND seq = ?", (written, incident, seq))

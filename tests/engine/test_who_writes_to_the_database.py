@@ -8,7 +8,9 @@ import os
 import pickle
 from pathlib import Path
 
-from tests.engine.intruder import gone_on, intruder, parked, send
+from tests.engine.durable_shop import durable_shop
+from tests.engine.incidents_contract import alert, asking, reached
+from tests.engine.intruder import give, gone_on, intruder, parked, rewrite, send, steps
 
 
 async def test_an_approval_in_the_clear_is_none(tmp_path: Path) -> None:
@@ -39,3 +41,45 @@ async def test_a_pickle_is_never_opened(tmp_path: Path) -> None:
     after, writes, _ = await gone_on(tmp_path, shop, waiting.id)
     assert not (tmp_path / "run").exists()
     assert (after.state, writes) == ("failed", 0), after.reason
+
+
+async def test_a_step_that_another_incident_took_is_not_this_ones(tmp_path: Path) -> None:
+    """All is well with the other's workload; this one's was measured to be ill."""
+    async with durable_shop(tmp_path) as there:
+        well = (await there.incidents.submit(alert(2, "catalog"))).incident
+        await reached(there.incidents, well, "closed")
+        waiting, shop = await asking(there), there.shop
+    with intruder(tmp_path) as database:
+        measures = [steps(database, one, "measure")[0] for one in (well, waiting.id)]
+        give(database, waiting.id, measures[1][0], measures[0][1])
+    after, writes, _ = await gone_on(tmp_path, shop, waiting.id, "ada")
+    assert (after.state, writes) == ("failed", 0), after.reason
+
+
+async def test_a_step_stays_in_its_place(tmp_path: Path) -> None:
+    shop, waiting = await parked(tmp_path)
+    with intruder(tmp_path) as database:
+        (early, before), (late, after), *_ = steps(database, waiting.id, "measure")
+        give(database, waiting.id, early, after)
+        give(database, waiting.id, late, before)
+    ended, writes, _ = await gone_on(tmp_path, shop, waiting.id, "ada")
+    assert (ended.state, writes) == ("failed", 0), ended.reason
+
+
+async def test_a_record_that_was_rewritten_is_not_gone_on_with(tmp_path: Path) -> None:
+    """Each event follows from the one before, as the intruder knows how to hash."""
+    shop, waiting = await parked(tmp_path)
+    with intruder(tmp_path) as database:
+        rewrite(database, waiting.id, lambda line: line.replace("requests to checkout fail", "all is well"))
+    ended, writes, _ = await gone_on(tmp_path, shop, waiting.id, "ada")
+    assert (ended.state, writes) == ("failed", 0), ended.reason
+
+
+async def test_a_record_of_which_the_end_was_cut_off_is_not_gone_on_with(tmp_path: Path) -> None:
+    """What was said there would be said again, as of today."""
+    shop, waiting = await parked(tmp_path)
+    shop.clock.advance(1.0)
+    with intruder(tmp_path) as database:
+        database.execute("DELETE FROM backstop_events WHERE incident = ? AND seq > 3", (waiting.id,))
+    ended, writes, _ = await gone_on(tmp_path, shop, waiting.id, "ada")
+    assert (ended.state, writes) == ("failed", 0), ended.reason

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from backstop.clock import Clock
+from backstop.engine.formats import Unsealable
 from backstop.engine.store import Cancelled, Row, Store, Superseded
 from backstop.engine.watch import Watch
 from backstop.errors import EngineError, RecordError
@@ -42,6 +43,13 @@ _Mark = tuple[Place, str]
 def _mark(place: Place, body: AnyBody) -> _Mark:
     """What an event is known by. What a call failed of may be redacted further, once more is known to be secret."""
     return place, canonical_digest(body.model_dump(mode="json", exclude={"call": {"detail"}})) if place.inside else ""
+
+
+def _following(event: Event, head: tuple[int, str]) -> str:
+    """Its hash. Raises Unsealable if it is not the next one, or was altered."""
+    if (event.seq - 1, event.prev) != head or event.hash != event.expected_hash():
+        raise Unsealable(f"event {event.seq} of {event.incident} was altered, or does not follow", unchanged="it was left as it is")
+    return event.hash
 
 
 @contextmanager
@@ -73,20 +81,32 @@ class KeptLog:
     def __post_init__(self) -> None:
         self._known: Counter[_Mark] = Counter()
         self._said: Counter[_Mark] = Counter()
-        self._prev, self._seq = GENESIS, 0
+        self._hashes = [GENESIS]
         self._waiting: list[Row] = []
         self._flushing = asyncio.Lock()
         self._background: asyncio.Task[None] | None = None
 
     async def load(self) -> int:
-        """Takes the record over, and gives how many events are on it already. Raises EngineError."""
+        """Takes the record over, and gives how many events are on it. Raises EngineError, also for one that does not hold."""
         await asyncio.to_thread(self.store.claim, self.incident, self.owner)
         rows = await asyncio.to_thread(self.store.rows, self.incident)
         for row in rows:
             self._known[_mark(Place(row.step, row.inside), row.event.body)] += 1
-            self._prev, self._seq = row.event.hash, row.event.seq
+            self._hashes.append(_following(row.event, self.head))
         self.heard([row.event for row in rows])
         return len(rows)
+
+    @property
+    def head(self) -> tuple[int, str]:
+        """Number and hash of the last event."""
+        return len(self._hashes) - 1, self._hashes[-1]
+
+    def bears(self, head: object) -> bool:
+        """Whether that once was the head of this record."""
+        match head:
+            case [int(seq), str(hashed)] if 0 <= seq < len(self._hashes):
+                return self._hashes[seq] == hashed
+        return False
 
     def append(self, incident: str, body: AnyBody) -> None:
         """Raises RecordError for another incident's."""
@@ -103,9 +123,10 @@ class KeptLog:
         self._add(Place(self.step, inside=True), body)
 
     def _add(self, place: Place, body: AnyBody) -> None:
-        draft = Event(seq=self._seq + 1, at=self.clock.now(), incident=self.incident, body=body, prev=self._prev, hash="")
+        seq, prev = self.head
+        draft = Event(seq=seq + 1, at=self.clock.now(), incident=self.incident, body=body, prev=prev, hash="")
         event = draft.model_copy(update={"hash": draft.expected_hash()})
-        self._prev, self._seq = event.hash, event.seq
+        self._hashes.append(event.hash)
         self._waiting.append(Row(place.step, place.inside, event))
         if self._background is None or self._background.done():
             self._background = asyncio.create_task(self._soon())
