@@ -30,17 +30,15 @@ async def parked(directory: Path) -> tuple[Shop, IncidentSummary]:
         return there.shop, await asking(there)
 
 
-async def gone_on(
-    directory: Path, shop: Shop, incident: str, approved_by: str | None = None
-) -> tuple[IncidentSummary, int, tuple[Event, ...]]:
-    """What becomes of it once the engine is up again, how often the cluster was written to, and its record."""
+async def gone_on(directory: Path, shop: Shop, incident: str, approved_by: str | None = None) -> tuple[IncidentSummary, int]:
+    """What becomes of it once the engine is up again, and how often the cluster was written to."""
     async with durable_shop(directory, shop) as there:
         if approved_by is not None:
             with contextlib.suppress(UsageError):  # it may not ask any more
                 await there.incidents.approve(incident, by=approved_by, why="mine")
         with contextlib.suppress(TimeoutError):
             await reached(there.incidents, incident, "closed", "failed", within=LONG_ENOUGH)
-        return await there.incidents.find(incident), there.writes(), await there.incidents.events(incident)
+        return await there.incidents.find(incident), there.writes()
 
 
 def send(database: sqlite3.Connection, incident: str, message: str, written_in: str) -> None:
@@ -67,8 +65,9 @@ def give(database: sqlite3.Connection, incident: str, step: int, sealed: str) ->
 def rewrite(database: sqlite3.Connection, incident: str, edit: Callable[[str], str]) -> None:
     """The record, hashed anew."""
     prev = GENESIS
-    for seq, line in database.execute("SELECT seq, line FROM backstop_events WHERE incident = ? ORDER BY seq", (incident,)):
+    for seq, kept in database.execute("SELECT seq, line FROM backstop_events WHERE incident = ? ORDER BY seq", (incident,)):
+        mark, _, line = kept.partition(" ")
         draft = Event.model_validate_json(edit(line)).model_copy(update={"prev": prev})
         prev = draft.expected_hash()
         written = draft.model_copy(update={"hash": prev}).line()
-        database.execute("UPDATE backstop_events SET line = ? WHERE incident = ? AND seq = ?", (written, incident, seq))
+        database.execute("UPDATE backstop_events SET line = ? WHERE incident = ? AND seq = ?", (f"{mark} {written}", incident, seq))

@@ -11,7 +11,7 @@ from backstop.engine import steps
 from backstop.engine.watch import Phase
 from backstop.errors import EngineError
 from backstop.events import DefenseFired
-from tests.engine.durable_shop import DurableShop, durable_shop
+from tests.engine.durable_shop import DurableShop, config, durable_shop
 from tests.engine.incidents_contract import alert, asking, reached
 from tests.engine.trouble import Disk, at, holds, until
 
@@ -82,7 +82,8 @@ async def test_what_cannot_be_read_of_an_incident_fails_it_and_says_so(tmp_path:
     async with durable_shop(tmp_path) as there:
         waiting = await asking(there)
         with there.incidents._store.engine.begin() as connection:
-            connection.execute(sa.text("UPDATE backstop_events SET line = '{}' WHERE seq = 2"))
+            unknown = {"line": config(tmp_path).key.mark("{}")}
+            connection.execute(sa.text("UPDATE backstop_events SET line = :line WHERE seq = 2"), unknown)
     async with durable_shop(tmp_path, there.shop) as after_upgrade:
         await after_upgrade.incidents.approve(waiting.id, by="ada", why="it is right")
         failed = await reached(after_upgrade.incidents, waiting.id, "failed")

@@ -105,7 +105,8 @@ class Engine:
     def __init__(
         self, store: Store, config: EngineConfig, tools: Tools | None, clock: Clock, watch: Watch, executor: str = ""
     ) -> None:
-        self._store, self._config, self._tools, self._clock, self._watch = store, config, tools, clock, watch
+        self._store = store = replace(store, key=config.key)
+        self._config, self._tools, self._clock, self._watch = config, tools, clock, watch
         self._worker = executor.partition(".")[0]
         self._client = DBOSClient(
             system_database_engine=store.engine,

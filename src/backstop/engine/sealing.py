@@ -1,7 +1,8 @@
 """What an engine keeps of an incident is raw: templates with their environment, logs as they were read. It is sealed at rest.
 
 AES-256-GCM under a key that is not in the database: who can read the database reads no secret of the cluster, and who can write to
-it forges no step and no approval. The key is a file beside a local database, or `BACKSTOP_STATE_KEY` for several machines.
+it forges no step and no approval. Records and questions are in the clear, and marked under the same key (HMAC-SHA-256): nobody else
+puts one there. The key is a file beside a local database, or `BACKSTOP_STATE_KEY` for several machines.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import base64
 import binascii
 import contextlib
+import hmac
 import json
 import secrets
 from pathlib import Path
@@ -34,6 +36,7 @@ class StateKey:
 
     def __init__(self, key: bytes) -> None:
         self._aead = AESGCM(key)
+        self._marking = hmac.digest(key, b"backstop: what is kept in the clear", "sha256")
 
     @classmethod
     def parse(cls, text: str) -> StateKey:
@@ -82,6 +85,29 @@ class StateKey:
                 unchanged="it was left as it is",
                 todo="start with the state key that belongs to this database",
             ) from error
+
+    def mark(self, text: str) -> str:
+        """`text` in the clear, behind a mark that nobody makes without this key."""
+        return f"{self._mark_of(text)} {text}"
+
+    def marked(self, kept: str) -> str:
+        """The text. Raises Unsealable for what was not marked with this key, or was changed since."""
+        mark, _, text = kept.partition(" ")
+        if not hmac.compare_digest(mark.encode(), self._mark_of(text).encode()):
+            raise Unsealable(
+                "what the engine kept was changed since, or put there by somebody else",
+                unchanged="it was left as it is, and is not shown",
+                todo="see who can write to the database",
+            )
+        return text
+
+    def _mark_of(self, text: str) -> str:
+        return hmac.digest(self._marking, text.encode(), "sha256").hex()
+
+
+def unmarked(kept: str) -> str:
+    """The text, for whoever has no key: nothing tells whether it was changed."""
+    return kept if kept.startswith("{") else kept.partition(" ")[2]
 
 
 class SealedJson(Serializer):

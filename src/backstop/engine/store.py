@@ -16,6 +16,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from backstop.clock import Clock
 from backstop.engine.database import EVENTS, INCIDENTS, REMEDIATIONS, explained
 from backstop.engine.port import Counts, IncidentSummary, State
+from backstop.engine.sealing import StateKey, unmarked
 from backstop.errors import NotFoundError
 from backstop.events import (
     AlertReceived,
@@ -60,10 +61,19 @@ _CANCELLED_OR_CLOSED: Final = sa.case((INCIDENTS.c.cancelled_by.is_not(None), "c
 
 @dataclass(frozen=True)
 class Store:
-    """The engine's own tables. Every method raises EngineError if the database cannot be used."""
+    """The engine's own tables. Every method raises EngineError if the database cannot be used, and what reads records or questions
+    also if they were changed since. Without `key`, which whoever only reads may do, nothing tells whether they were."""
 
     engine: sa.Engine
     clock: Clock
+    key: StateKey | None = None
+
+    def _marked(self, text: str) -> str:
+        return text if self.key is None else self.key.mark(text)
+
+    def _read(self, kept: str) -> str:
+        """Raises EngineError."""
+        return unmarked(kept) if self.key is None else self.key.marked(kept)
 
     def receive(self, alert: Alert, begin: Callable[[sa.Connection], object]) -> bool:
         """True: it is new, and `begin` was called in the same transaction: what cannot be begun is not received either."""
@@ -91,7 +101,7 @@ class Store:
         if prefix:
             chosen = chosen.where(sa.func.substr(INCIDENTS.c.id, 1, len(prefix)) == prefix)
         with explained(self.engine), self.engine.connect() as connection:
-            return tuple(_summary(row) for row in connection.execute(chosen).mappings())
+            return tuple(self._summary(row) for row in connection.execute(chosen).mappings())
 
     def counts(self) -> Counts:
         grouped = sa.select(INCIDENTS.c.state, INCIDENTS.c.outcome, sa.func.count()).group_by(
@@ -111,13 +121,13 @@ class Store:
             row = connection.execute(sa.select(INCIDENTS).where(INCIDENTS.c.id == incident)).mappings().first()
         if row is None:
             raise NotFoundError(f"there is no incident {incident}", todo="list those that there are")
-        return _summary(row)
+        return self._summary(row)
 
     def rows(self, incident: str, after: int = 0) -> tuple[Row, ...]:
         chosen = sa.select(EVENTS).where(EVENTS.c.incident == incident, EVENTS.c.seq > after).order_by(EVENTS.c.seq)
         with explained(self.engine), self.engine.connect() as connection:
             found = connection.execute(chosen).mappings()
-            return tuple(Row(row["step"], row["inside"], Event.model_validate_json(row["line"])) for row in found)
+            return tuple(Row(row["step"], row["inside"], Event.model_validate_json(self._read(row["line"]))) for row in found)
 
     def claim(self, incident: str, owner: str) -> None:
         """From now on only this run adds to the record."""
@@ -132,14 +142,14 @@ class Store:
                 "seq": row.event.seq,
                 "step": row.step,
                 "inside": row.inside,
-                "line": row.event.line(),
+                "line": self._marked(row.event.line()),
             }
             for row in rows
         ]
         bodies = [row.event.body for row in rows]
         changes: dict[str, Any] = {"updated_at": rows[-1].event.at.isoformat()}
         for body in bodies:
-            changes |= _change(body)
+            changes |= self._change(body)
         cost = sum(body.call.cost_usd or 0.0 for body in bodies if isinstance(body, ModelCalled))
         writes = sum(isinstance(body, Written) for body in bodies)
         changes |= {"writes": INCIDENTS.c.writes + writes, "cost_usd": INCIDENTS.c.cost_usd + cost}
@@ -154,7 +164,7 @@ class Store:
     def answered(self, incident: str, request: ApprovalRequest, deliver: Callable[[sa.Connection], object]) -> bool:
         """True: this is the first answer to what is asked, and `deliver` was called in the same transaction: a question whose
         answer is lost is still open."""
-        open_still = sa.and_(INCIDENTS.c.id == incident, INCIDENTS.c.asks == request.model_dump_json())
+        open_still = sa.and_(INCIDENTS.c.id == incident, INCIDENTS.c.asks == self._marked(request.model_dump_json()))
         with explained(self.engine), self.engine.begin() as connection:
             first = connection.execute(INCIDENTS.update().where(open_still).values(_WORKING)).rowcount == 1
             if first:
@@ -218,34 +228,32 @@ class Store:
         with explained(self.engine), self.engine.begin() as connection:
             connection.execute(REMEDIATIONS.delete().where(REMEDIATIONS.c.incident == incident))
 
+    def _change(self, body: AnyBody) -> dict[str, Any]:
+        """What an event changes in the incident's row."""
+        match body:
+            case ApprovalAsked(request=request):
+                return {"state": "awaiting_approval", "asks": self._marked(request.model_dump_json())}
+            case AlertReceived() | EvidenceGathered() | ApprovalGiven() | IntentRecorded():
+                return dict(_WORKING)
+            case Closed(outcome=outcome):
+                state = _CANCELLED_OR_CLOSED if outcome.kind is OutcomeKind.ESCALATED else "closed"
+                return {"state": state, "outcome": outcome.kind.value, "reason": outcome.reason, "asks": None}
+        return {}
 
-def _change(body: AnyBody) -> dict[str, Any]:
-    """What an event changes in the incident's row."""
-    match body:
-        case ApprovalAsked(request=request):
-            return {"state": "awaiting_approval", "asks": request.model_dump_json()}
-        case AlertReceived() | EvidenceGathered() | ApprovalGiven() | IntentRecorded():
-            return dict(_WORKING)
-        case Closed(outcome=outcome):
-            state = _CANCELLED_OR_CLOSED if outcome.kind is OutcomeKind.ESCALATED else "closed"
-            return {"state": state, "outcome": outcome.kind.value, "reason": outcome.reason, "asks": None}
-    return {}
-
-
-def _summary(row: Any) -> IncidentSummary:
-    alert = Alert.model_validate_json(row["alert"])
-    return IncidentSummary(
-        id=row["id"],
-        state=_STATE.validate_python(row["state"]),
-        target=alert.target,
-        alert=alert.name,
-        summary=alert.summary,
-        started_at=alert.started_at,
-        received_at=datetime.fromisoformat(row["received_at"]),
-        updated_at=datetime.fromisoformat(row["updated_at"]),
-        outcome=OutcomeKind(row["outcome"]) if row["outcome"] else None,
-        reason=row["reason"],
-        writes=row["writes"],
-        cost_usd=row["cost_usd"],
-        asks=ApprovalRequest.model_validate_json(row["asks"]) if row["asks"] else None,
-    )
+    def _summary(self, row: Any) -> IncidentSummary:
+        alert = Alert.model_validate_json(row["alert"])
+        return IncidentSummary(
+            id=row["id"],
+            state=_STATE.validate_python(row["state"]),
+            target=alert.target,
+            alert=alert.name,
+            summary=alert.summary,
+            started_at=alert.started_at,
+            received_at=datetime.fromisoformat(row["received_at"]),
+            updated_at=datetime.fromisoformat(row["updated_at"]),
+            outcome=OutcomeKind(row["outcome"]) if row["outcome"] else None,
+            reason=row["reason"],
+            writes=row["writes"],
+            cost_usd=row["cost_usd"],
+            asks=ApprovalRequest.model_validate_json(self._read(row["asks"])) if row["asks"] else None,
+        )
