@@ -24,6 +24,7 @@ from backstop.clock import SystemClock
 from backstop.cluster.client import ClusterClient
 from backstop.cluster.reads import ClusterReads
 from backstop.cluster.writes import change_for, object_path
+from backstop.documents import FileDocument, ledger_file
 from backstop.errors import BackstopError, ExtractionRefused, ModelError
 from backstop.events import EventLog, VerdictReached, read_events
 from backstop.executor.client import ExecutorClient
@@ -210,8 +211,8 @@ class Ground:
                     models=SaidInText(self._answer(planned)),
                     executor=ExecutorClient(socket, policy_digest=policy.digest()),
                     policy=policy,
-                    breaker=Breaker(home / "breaker.json", self._clock, budget_of(settings)),
-                    history=History(home / "history.json"),
+                    breaker=Breaker(ledger_file(home / "breaker.json"), self._clock, budget_of(settings)),
+                    history=History(FileDocument(home / "history.json")),
                     log=log,
                     clock=self._clock,
                     settings=settings,

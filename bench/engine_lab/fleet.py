@@ -14,6 +14,7 @@ from weakref import WeakKeyDictionary
 
 from backstop.breaker import Breaker, Budget
 from backstop.clock import Clock, ManualClock, SystemClock
+from backstop.documents import FileDocument, ledger_file
 from backstop.events import EventLog
 from backstop.pipeline.calls import CallFeed
 from backstop.pipeline.history import History
@@ -224,8 +225,8 @@ def tools(home: Path, numbers: range, mode: Mode, log: EventLog, clock: Clock) -
         models=Models(feed),
         executor=fleet,
         policy=rules,
-        breaker=Breaker(home / "breaker.json", clock, Budget()),
-        history=History(home / "history.json"),
+        breaker=Breaker(ledger_file(home / "breaker.json"), clock, Budget()),
+        history=History(FileDocument(home / "history.json")),
         log=log,
         clock=clock,
         settings=Settings(),

@@ -11,6 +11,7 @@ import pytest
 
 from backstop.breaker import Breaker, Budget, Cause, Window
 from backstop.clock import ManualClock
+from backstop.documents import ledger_file
 from backstop.records import WorkloadRef
 
 BUDGET = Budget(per_target=Window(2, 86_400), per_cause=Window(4, 3_600), overall=Window(6, 3_600), distinct_targets=Window(4, 600))
@@ -66,4 +67,4 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def breaker(path: Path, clock: ManualClock) -> Breaker:
-    return Breaker(path, clock, BUDGET)
+    return Breaker(ledger_file(path), clock, BUDGET)

@@ -10,6 +10,7 @@ import pytest
 
 from backstop.breaker import MAX_WINDOW_SECONDS, Breaker, Budget, Cause, Window, Writes, budget_of
 from backstop.clock import ManualClock
+from backstop.documents import ledger_file
 from backstop.settings import load_settings
 from tests.breaker.conftest import BUDGET, CATALOG, CHECKOUT, DAY, HOUR, opened, spend, workload
 
@@ -73,7 +74,7 @@ def test_many_anomalies_on_one_target_are_not_many_targets(breaker: Breaker) -> 
 
 
 def test_a_write_that_made_things_worse_opens_its_target_at_once(path: Path, clock: ManualClock) -> None:
-    generous = Breaker(path, clock, Budget(per_target=Window(100, DAY)))
+    generous = Breaker(ledger_file(path), clock, Budget(per_target=Window(100, DAY)))
     state = generous.spend(CHECKOUT, Cause.WORSENED, incident="i", reason="r")
     assert (state.open, state.scope, state.until) == (True, "target", clock.now() + timedelta(days=1))
     assert "made things worse" in state.reason
@@ -167,7 +168,7 @@ def test_it_says_all_budgets_that_are_spent_and_the_last_time(breaker: Breaker, 
     ("seconds", "length"), [(1, "1 s"), (59, "59 s"), (60, "1 min"), (600, "10 min"), (3_599, "59.9833 min"), (3_600, "1 h")]
 )
 def test_it_says_how_long_a_window_is(path: Path, clock: ManualClock, seconds: float, length: str) -> None:
-    breaker = Breaker(path, clock, Budget(per_target=Window(1, seconds)))
+    breaker = Breaker(ledger_file(path), clock, Budget(per_target=Window(1, seconds)))
     assert f" within {length}, and 1 spend" in breaker.spend(CHECKOUT, Cause.TOOL_FAULT, incident="i", reason="r").reason
 
 
@@ -186,7 +187,7 @@ def test_what_is_said_of_an_anomaly_is_kept_whatever_it_is(breaker: Breaker) -> 
 
 def test_it_survives_the_process(breaker: Breaker, path: Path, clock: ManualClock) -> None:
     opened(breaker)
-    assert Breaker(path, clock, BUDGET).state(CHECKOUT).open
+    assert Breaker(ledger_file(path), clock, BUDGET).state(CHECKOUT).open
 
 
 def test_its_files_are_its_owners_alone(breaker: Breaker, path: Path) -> None:
@@ -211,7 +212,7 @@ def test_a_reset_starts_counting_again_for_one_target_only(breaker: Breaker, pat
     breaker.reset(" ada ", CHECKOUT, why="it was us")
     assert not breaker.state(CHECKOUT).open
     assert breaker.state(CATALOG).open
-    known = Breaker(path, clock, BUDGET).overview()
+    known = Breaker(ledger_file(path), clock, BUDGET).overview()
     assert ({a.target for a in known.anomalies}, {w.target for w in known.writes}) == ({CATALOG}, {CATALOG})
     (reset,) = known.resets
     assert (reset.by, reset.why, reset.target, reset.scopes, reset.at) == ("ada", "it was us", CHECKOUT, (), clock.now())
@@ -223,7 +224,7 @@ def test_a_reset_of_everything_forgets_everything_but_who_did_it(breaker: Breake
     breaker.reset("ada", CATALOG)
     clock.advance(5)
     breaker.reset("eve")
-    known = Breaker(path, clock, BUDGET).overview()
+    known = Breaker(ledger_file(path), clock, BUDGET).overview()
     assert (known.anomalies, known.writes, known.targets) == ((), (), {})
     assert [(reset.by, reset.target, reset.why) for reset in known.resets] == [("ada", CATALOG, ""), ("eve", None, "")]
     assert not breaker.state(CHECKOUT).open
@@ -285,7 +286,7 @@ def test_the_settings_say_what_the_budget_is() -> None:
 @pytest.mark.parametrize("longest", ["per_target", "per_cause", "overall", "distinct_targets"])
 def test_what_no_window_reaches_is_forgotten_and_nothing_before(path: Path, clock: ManualClock, longest: str) -> None:
     short = {name: Window(9, 10.0) for name in ("per_target", "per_cause", "overall", "distinct_targets")}
-    breaker = Breaker(path, clock, Budget(**{**short, longest: Window(9, 1_000.0)}))  # type: ignore[arg-type]
+    breaker = Breaker(ledger_file(path), clock, Budget(**{**short, longest: Window(9, 1_000.0)}))  # type: ignore[arg-type]
     spend(breaker)
     clock.advance(999)
     spend(breaker, CATALOG)

@@ -11,6 +11,7 @@ import pytest
 
 from backstop.breaker import Breaker, Cause
 from backstop.clock import ManualClock
+from backstop.documents import ledger_file
 from backstop.errors import RecordError
 from tests.breaker.conftest import BUDGET, CATALOG, CHECKOUT, DAY, opened, spend
 
@@ -41,7 +42,7 @@ def test_even_a_look_is_remembered_so_that_no_window_is_measured_twice(breaker: 
     assert not breaker.state(CHECKOUT).open
     spend(breaker, CATALOG)
     set_back(clock, DAY)
-    assert Breaker(path, clock, BUDGET).state(CHECKOUT).open
+    assert Breaker(ledger_file(path), clock, BUDGET).state(CHECKOUT).open
 
 
 @pytest.mark.parametrize(("seconds", "believed"), [(5.0, True), (5.001, False)])
@@ -83,7 +84,7 @@ def test_nobody_is_allowed_anything_by_a_clock_that_is_not_believed(breaker: Bre
     clock.advance(DAY)
     opened(breaker).allow_probe("ada", "why", CHECKOUT, DAY)
     set_back(clock, 3_600)
-    for one in (breaker, Breaker(path, clock, BUDGET)):
+    for one in (breaker, Breaker(ledger_file(path), clock, BUDGET)):
         assert one.take_probe(CHECKOUT, "i") is False
         assert not one.state(CHECKOUT).half_open
         with pytest.raises(RecordError, match=r"the clock says .*; no probe was allowed"):
@@ -133,4 +134,4 @@ def far_east(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def test_it_says_the_time_in_utc_wherever_it_runs(breaker: Breaker, path: Path, clock: ManualClock) -> None:
     opened(breaker)
     path.write_text(path.read_text().replace("T00:00:00Z", "T01:00:00+01:00"))
-    assert "by itself it closes at 2026-01-02 00:00:00 UTC" in Breaker(path, clock, BUDGET).state(CHECKOUT).reason
+    assert "by itself it closes at 2026-01-02 00:00:00 UTC" in Breaker(ledger_file(path), clock, BUDGET).state(CHECKOUT).reason

@@ -9,6 +9,7 @@ import pytest
 
 from backstop.breaker import Breaker, Budget, Cause, Window
 from backstop.clock import ManualClock
+from backstop.documents import ledger_file
 from backstop.records import WorkloadRef
 from tests.breaker.conftest import BUDGET, CATALOG, CHECKOUT, HOUR, full_disk, opened, spend, workload
 
@@ -46,7 +47,7 @@ def test_nobody_may_act_on_it_who_did_not_take_it(breaker: Breaker) -> None:
 
 def test_it_is_taken_exactly_once_and_by_one(breaker: Breaker, path: Path, clock: ManualClock) -> None:
     allowed(opened(breaker))
-    other = Breaker(path, clock, BUDGET)
+    other = Breaker(ledger_file(path), clock, BUDGET)
     assert [breaker.take_probe(CHECKOUT, "i1"), other.take_probe(CHECKOUT, "i2"), breaker.take_probe(CHECKOUT, "i1")] == [
         True,
         False,
@@ -59,7 +60,7 @@ def test_it_is_taken_exactly_once_and_by_one(breaker: Breaker, path: Path, clock
 
 def test_it_is_used_even_if_the_process_dies_before_the_action(breaker: Breaker, path: Path, clock: ManualClock) -> None:
     assert allowed(opened(breaker)).take_probe(CHECKOUT, "i1")
-    again = Breaker(path, clock, BUDGET)
+    again = Breaker(ledger_file(path), clock, BUDGET)
     assert not again.take_probe(CHECKOUT, "i1")
     assert again.state(CHECKOUT).open
 
@@ -151,7 +152,7 @@ def test_its_success_closes_what_counts_everything(breaker: Breaker, clock: Manu
 
 def test_its_success_closes_what_counts_targets(path: Path, clock: ManualClock) -> None:
     """Over ten minutes: what is older still counts."""
-    breaker = Breaker(path, clock, Budget())
+    breaker = Breaker(ledger_file(path), clock, Budget())
     spend(breaker, workload("old"))
     clock.advance(600)
     for number, cause in enumerate((Cause.TOOL_FAULT, Cause.REJECTED_DIAGNOSIS) * 2):
@@ -175,7 +176,7 @@ def test_it_forgets_only_what_its_scopes_counted(breaker: Breaker, clock: Manual
 
 
 def test_a_probe_of_writes_forgets_the_writes_and_no_anomaly(path: Path, clock: ManualClock) -> None:
-    breaker = Breaker(path, clock, Budget(per_target=Window(3, 86_400)))
+    breaker = Breaker(ledger_file(path), clock, Budget(per_target=Window(3, 86_400)))
     for number in range(3):
         spend(breaker, workload(f"w{number}"), Cause.REVERSAL, incident=f"w{number}")
         clock.advance(HOUR)
@@ -248,7 +249,7 @@ def test_one_at_a_time_for_one_scope(breaker: Breaker, clock: ManualClock) -> No
 
 
 def test_scopes_that_differ_have_probes_of_their_own(path: Path, clock: ManualClock) -> None:
-    breaker = Breaker(path, clock, Budget())
+    breaker = Breaker(ledger_file(path), clock, Budget())
     opened(breaker, CATALOG)
     allowed(opened(breaker))
     allowed(breaker, CATALOG)

@@ -8,15 +8,17 @@ from pathlib import Path
 
 from backstop.breaker import Breaker, Budget, Window
 from backstop.clock import ManualClock, SystemClock
+from backstop.documents import ledger_file
 from tests.breaker.conftest import BUDGET, CHECKOUT, opened, workload
 
 COUNTS = """
 import sys
 from pathlib import Path
+from backstop.documents import ledger_file
 from backstop.breaker import Breaker, Budget, Cause
 from backstop.clock import SystemClock
 from backstop.records import WorkloadRef
-breaker = Breaker(Path(sys.argv[1]), SystemClock(), Budget())
+breaker = Breaker(ledger_file(Path(sys.argv[1])), SystemClock(), Budget())
 for _ in range(40):
     breaker.spend(WorkloadRef(kind="Deployment", namespace="shop", name=sys.argv[2]), Cause.TOOL_FAULT, incident="i", reason="r")
 """
@@ -24,10 +26,11 @@ for _ in range(40):
 TAKES = """
 import sys
 from pathlib import Path
+from backstop.documents import ledger_file
 from backstop.breaker import Breaker, Budget
 from backstop.clock import SystemClock
 from backstop.records import WorkloadRef
-breaker = Breaker(Path(sys.argv[1]), SystemClock(), Budget())
+breaker = Breaker(ledger_file(Path(sys.argv[1])), SystemClock(), Budget())
 print(breaker.take_probe(WorkloadRef(kind="Deployment", namespace="shop", name="checkout"), sys.argv[2]))
 """
 
@@ -41,7 +44,7 @@ def run(program: str, path: Path, names: list[str]) -> list[str]:
 
 
 def test_what_another_process_did_is_seen_at_once(breaker: Breaker, path: Path, clock: ManualClock) -> None:
-    other = Breaker(path, clock, BUDGET)
+    other = Breaker(ledger_file(path), clock, BUDGET)
     opened(breaker)
     assert other.state(CHECKOUT).open
     other.reset("ada")
@@ -50,7 +53,7 @@ def test_what_another_process_did_is_seen_at_once(breaker: Breaker, path: Path, 
 
 def test_of_what_several_count_at_once_nothing_is_lost(path: Path) -> None:
     run(COUNTS, path, ["a", "b", "c"])
-    known = Breaker(path, SystemClock(), Budget(per_target=Window(100, 86_400))).overview()
+    known = Breaker(ledger_file(path), SystemClock(), Budget(per_target=Window(100, 86_400))).overview()
     assert {name: sum(a.target == workload(name) for a in known.anomalies) for name in ("a", "b", "c")} == {
         "a": 40,
         "b": 40,
@@ -59,6 +62,6 @@ def test_of_what_several_count_at_once_nothing_is_lost(path: Path) -> None:
 
 
 def test_of_several_that_take_the_one_probe_at_once_one_gets_it(path: Path) -> None:
-    breaker = opened(Breaker(path, SystemClock(), Budget()))
+    breaker = opened(Breaker(ledger_file(path), SystemClock(), Budget()))
     breaker.allow_probe("ada", "why", CHECKOUT, 600)
     assert sorted(run(TAKES, path, ["i1", "i2", "i3", "i4"])) == ["False", "False", "False", "True"]

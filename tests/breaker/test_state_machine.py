@@ -15,6 +15,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from backstop.breaker import Breaker, Budget, Cause, Window, Writes
 from backstop.clock import ManualClock
+from backstop.documents import ledger_file
 from backstop.errors import RecordError
 from backstop.records import WorkloadRef
 from tests.breaker.conftest import workload
@@ -138,7 +139,7 @@ class Breaking(RuleBasedStateMachine):
         self.directory = tempfile.TemporaryDirectory()
         self.path = Path(self.directory.name) / "breaker.json"
         self.clock = ManualClock()
-        self.breaker = Breaker(self.path, self.clock, BUDGET)
+        self.breaker = Breaker(ledger_file(self.path), self.clock, BUDGET)
         self.breaker.state(TARGETS[0])
         self.model = Model()
         self.unknown = False
@@ -191,7 +192,7 @@ class Breaking(RuleBasedStateMachine):
 
     @rule()
     def another_process(self) -> None:
-        self.breaker = Breaker(self.path, self.clock, BUDGET)
+        self.breaker = Breaker(ledger_file(self.path), self.clock, BUDGET)
 
     @rule(content=st.sampled_from([None, "", "{", "null", '{"version": 2, "seen": NaN}']))
     def lose_the_file(self, content: str | None) -> None:

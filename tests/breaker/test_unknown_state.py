@@ -14,6 +14,7 @@ import pytest
 
 from backstop.breaker import Breaker, Cause
 from backstop.clock import ManualClock
+from backstop.documents import ledger_file
 from backstop.errors import RecordError
 from tests.breaker.conftest import BUDGET, CATALOG, CHECKOUT, full_disk, opened, spend
 
@@ -113,7 +114,7 @@ def half_open(breaker: Breaker) -> Breaker:
 
 def fresh(path: Path, clock: ManualClock) -> Breaker:
     """Of another process."""
-    return Breaker(path, clock, BUDGET)
+    return Breaker(ledger_file(path), clock, BUDGET)
 
 
 @pytest.mark.parametrize("kept", [True, False], ids=["the same process", "another process"])

@@ -12,6 +12,7 @@ import pytest
 
 from backstop.breaker import Breaker, Budget, Cause
 from backstop.clock import SystemClock
+from backstop.documents import ledger_file
 from backstop.records import WorkloadRef
 from tests.cli.processes import typed
 
@@ -30,7 +31,7 @@ def state(tmp_path: Path) -> Path:
 @pytest.fixture
 def breaker(state: Path) -> Breaker:
     """As the service has it; open for checkout."""
-    breaker = Breaker(state / "breaker.json", SystemClock(), Budget())
+    breaker = Breaker(ledger_file(state / "breaker.json"), SystemClock(), Budget())
     for number in (1, 2):
         breaker.spend(CHECKOUT, Cause.REJECTED_DIAGNOSIS, incident=f"i{number}", reason="it is\nnot grounded")
     return breaker

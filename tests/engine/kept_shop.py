@@ -13,10 +13,11 @@ from typing import Any
 import aiohttp
 from aiohttp import web
 
+from backstop.documents import FileDocument
 from backstop.emulator.scripts import parse_script
 from backstop.emulator.server import serve
 from backstop.models import ModelChain, Stores, build_models
-from backstop.models.budget import FileSpend
+from backstop.models.budget import KeptSpend
 from backstop.records import ObjectRef
 from backstop.records.lookups import Inspection
 from backstop.settings import load_settings
@@ -68,7 +69,7 @@ class KeptShop:
     @asynccontextmanager
     async def chain(self) -> AsyncIterator[ModelChain]:
         """The chain of one process: a new one remembers nothing but what was spent today."""
-        stores = Stores(spend=FileSpend(self.shop.directory / "spend.json"))
+        stores = Stores(spend=KeptSpend(FileDocument(self.shop.directory / "spend.json")))
         chain = build_models(load_settings(self.settings), self.shop.clock, self.shop.feed, stores)
         try:
             yield chain

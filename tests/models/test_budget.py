@@ -12,8 +12,9 @@ from aiohttp import web
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from backstop.documents import FileDocument
 from backstop.errors import ModelError
-from backstop.models.budget import FileSpend
+from backstop.models.budget import KeptSpend
 from backstop.models.catalog import ModelSpec, model_spec
 from backstop.ports import RULES
 from backstop.records import Evidence
@@ -83,7 +84,7 @@ def test_a_smaller_call_is_never_dearer_whatever_tiers_a_price_has(
 async def test_a_spend_file_that_cannot_be_read_asks_nobody(tmp_path: Path, evidence: Evidence) -> None:
     path = tmp_path / "spend.json"
     path.write_text("{")
-    async with a_chain({}, spend=FileSpend(path)) as built:
+    async with a_chain({}, spend=KeptSpend(FileDocument(path))) as built:
         with pytest.raises(ModelError, match="over_budget"):
             await diagnosed(built, evidence)
         assert await built.journal() == []

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from backstop.clock import ManualClock
-from backstop.models.budget import Budget, BudgetSpent, Caps, FileSpend, MemorySpend, Reservation, Spend
+from backstop.documents import FileDocument, Lost
+from backstop.models.budget import Budget, BudgetSpent, Caps, KeptSpend, MemorySpend, Reservation, Spend
 
 DAY = 86_400.0
 
@@ -31,7 +32,7 @@ class Broken(MemorySpend):
 
     def save(self, spend: Spend) -> None:
         if self.broken:
-            raise OSError(28, "No space left on device")
+            raise Lost("No space left on device")
         super().save(spend)
 
 
@@ -129,7 +130,7 @@ BAD_FILES: dict[str, Callable[[Path], object]] = {
 def test_spend_that_cannot_be_read_is_everything(tmp_path: Path, damage: str) -> None:
     path = tmp_path / "spend.json"
     BAD_FILES[damage](path)
-    budget = a_budget(store=FileSpend(path))
+    budget = a_budget(store=KeptSpend(FileDocument(path)))
     with pytest.raises(BudgetSpent, match="is not known"):
         budget.reserve("a", "m", 0.0)
     with pytest.raises(BudgetSpent):
@@ -137,15 +138,15 @@ def test_spend_that_cannot_be_read_is_everything(tmp_path: Path, damage: str) ->
 
 
 def test_spend_that_was_never_written_is_nothing(tmp_path: Path) -> None:
-    assert a_budget(store=FileSpend(tmp_path / "state" / "spend.json")).today().total == 0.0
+    assert a_budget(store=KeptSpend(FileDocument(tmp_path / "state" / "spend.json"))).today().total == 0.0
 
 
 def test_spend_survives_the_process(tmp_path: Path) -> None:
     path = tmp_path / "spend.json"
-    first = a_budget(day_usd=1.0, store=FileSpend(path))
+    first = a_budget(day_usd=1.0, store=KeptSpend(FileDocument(path)))
     first.settle(first.reserve("a", "m", 0.5), 0.25)
     first.reserve("a", "m", 0.5)  # and is killed with the call under way
-    second = a_budget(day_usd=1.0, store=FileSpend(path))
+    second = a_budget(day_usd=1.0, store=KeptSpend(FileDocument(path)))
     assert second.today().total == 0.75
     with pytest.raises(BudgetSpent):
         second.reserve("b", "m", 0.26)
@@ -153,7 +154,7 @@ def test_spend_survives_the_process(tmp_path: Path) -> None:
 
 
 def test_processes_that_share_a_file_share_the_day(tmp_path: Path) -> None:
-    one, other = (a_budget(day_usd=1.0, store=FileSpend(tmp_path / "spend.json")) for _ in range(2))
+    one, other = (a_budget(day_usd=1.0, store=KeptSpend(FileDocument(tmp_path / "spend.json"))) for _ in range(2))
     held = one.reserve("a", "m", 0.5)
     other.reserve("b", "m", 0.5)
     with pytest.raises(BudgetSpent, match="the day"):

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from backstop.breaker import Breaker, Budget
 from backstop.clock import ManualClock
+from backstop.documents import FileDocument, ledger_file
 from backstop.events import AnyBody, DefenseFired, EventLog, VerdictReached, read_events
 from backstop.pipeline.calls import CallFeed
 from backstop.pipeline.history import History
@@ -115,7 +116,7 @@ class Shop:
         self.executor = FakeExecutor(self.cluster, DEFAULT, self.clock)
         self.feed = CallFeed()
         self.models = ScriptedModels([right], on_call=self.feed)
-        self.breaker = Breaker(self.directory / "breaker.json", self.clock, Budget())
+        self.breaker = Breaker(ledger_file(self.directory / "breaker.json"), self.clock, Budget())
         self.cluster.deploy("prod-db", "demo/db:1.0", replicas=2, labels={"tier": "database"})
         self.cluster.deploy("checkout", GOOD, replicas=3, upstream="prod-db")
         self.cluster.deploy("catalog", GOOD, replicas=2, upstream="prod-db")
@@ -151,7 +152,7 @@ class Shop:
             "breaker": self.breaker,
         }
         rest = {
-            "history": History(self.directory / "history.json"),
+            "history": History(FileDocument(self.directory / "history.json")),
             "clock": self.clock,
             "settings": self.settings,
             "calls": self.feed,

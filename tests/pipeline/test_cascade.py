@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from backstop.breaker import Breaker, Budget
+from backstop.documents import ledger_file
 from backstop.events import AlertReceived, EvidenceGathered
 from backstop.records import OutcomeKind
 from tests.pipeline.shop import BAD, GOOD, Shop, hallucinated, right
@@ -55,7 +56,7 @@ async def test_a_restarted_process_still_finds_the_breaker_open(shop: Shop) -> N
     shop.script(hallucinated, opinion=False)
     await shop.incident()
     asked = shop.models.asked
-    shop.breaker = Breaker(shop.directory / "breaker.json", shop.clock, Budget())
+    shop.breaker = Breaker(ledger_file(shop.directory / "breaker.json"), shop.clock, Budget())
     assert (await shop.incident()).kind is OutcomeKind.ESCALATED
     assert shop.models.asked == asked
 
@@ -63,7 +64,7 @@ async def test_a_restarted_process_still_finds_the_breaker_open(shop: Shop) -> N
 async def test_the_loop_cap_ends_it_where_the_budget_is_larger(shop: Shop) -> None:
     shop.script(hallucinated, opinion=False)
     generous = Budget(per_target=Budget().overall)
-    outcome = await shop.incident(breaker=Breaker(shop.directory / "generous.json", shop.clock, generous))
+    outcome = await shop.incident(breaker=Breaker(ledger_file(shop.directory / "generous.json"), shop.clock, generous))
     assert outcome.kind is OutcomeKind.ESCALATED
     assert shop.models.asked == shop.settings.max_reroutes + 1
     assert shop.defenses()[-1] == "loop_cap"

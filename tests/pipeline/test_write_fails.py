@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from backstop.documents import FileDocument
 from backstop.errors import (
     BackstopError,
     ClusterConflict,
@@ -45,7 +46,7 @@ async def test_a_write_known_not_to_be_made_is_escalated_with_nothing_changed(
 async def test_such_a_write_counts_for_no_cooldown(shop: Shop) -> None:
     shop.executor.failures = [ClusterUnavailable("HTTP 503")]
     await shop.incident()
-    assert History(shop.directory / "history.json").recent() == ()
+    assert History(FileDocument(shop.directory / "history.json")).recent() == ()
 
 
 async def test_a_lost_reply_after_the_commit_is_found_on_the_target_and_not_repeated(shop: Shop) -> None:
@@ -81,7 +82,7 @@ async def test_a_reply_lost_before_the_commit_is_unknown_and_a_person_is_told_ho
 async def test_an_unknown_write_still_counts_for_the_cooldown(shop: Shop) -> None:
     shop.executor.failures = [LOST]
     await shop.incident()
-    assert len(History(shop.directory / "history.json").recent() or ()) == 1
+    assert len(History(FileDocument(shop.directory / "history.json")).recent() or ()) == 1
 
 
 async def test_an_executor_that_is_gone_is_escalated_before_anything_is_asked_of_it(shop: Shop) -> None:

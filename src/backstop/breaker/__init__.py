@@ -1,6 +1,6 @@
 """The anomaly budget: how often Backstop may be wrong before it stops acting and calls a person.
 
-`ledger` is what is remembered, `budget` what is too much, `store` the file that outlives the process, `breaker` the whole.
+`ledger` is what is remembered, `budget` what is too much, `breaker` the whole; a document (`documents`) outlives the process.
 """
 
 from backstop.breaker.breaker import Breaker, BreakerState, Overview

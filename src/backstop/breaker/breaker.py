@@ -1,7 +1,8 @@
 """Whether Backstop may act on a target: closed, open, or half-open, when a person has allowed exactly one action to be tried.
 
-Every answer is computed anew from the file, which the command line and other workers use too, and from the time. Nothing latches
-but ignorance: state that cannot be read or written, or that is gone, is open until somebody resets everything, by name.
+Every answer is computed anew from the ledger, which the command line and other workers use too, and from the time. Nothing latches
+but ignorance: state that cannot be read or written, or is gone, is open until somebody resets everything, by name. A database that
+is away is open for as long, and until then for whoever could not count something meanwhile.
 """
 
 from __future__ import annotations
@@ -9,13 +10,12 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Final, Literal
 
 from backstop.breaker.budget import Budget, Spent, since, spent
 from backstop.breaker.ledger import BAD_WRITES, Anomaly, Cause, Ledger, Probe, Reset, Scope, WriteResult, named
-from backstop.breaker.store import Lost, Store
 from backstop.clock import Clock
+from backstop.documents import Away, Document, Held, Lost
 from backstop.errors import RecordError
 from backstop.records import Record, WorkloadRef
 from backstop.records.base import clean
@@ -28,6 +28,7 @@ MAX_PROBE_SECONDS: Final = 86_400.0
 KEPT: Final = 100
 """So many resets and probes stay on record here, the latest."""
 
+_FOREIGN: Final = "it is not what this version of Backstop writes"
 _PEOPLE: Final = "before, a person may allow one action (backstop breaker probe) or reset it (backstop breaker reset)"
 
 
@@ -69,10 +70,10 @@ class _Blind:
 
 
 class Breaker:
-    """The breaker of one state directory. No method raises for state that is unknown but those by which a person changes it."""
+    """The breaker of one ledger. No method raises for state that is unknown but those by which a person changes it. Blocks."""
 
-    def __init__(self, path: Path, clock: Clock, budget: Budget) -> None:
-        self._store = Store(path)
+    def __init__(self, kept: Document, clock: Clock, budget: Budget) -> None:
+        self._kept = kept
         self._clock = clock
         self._budget = budget
         self._blind: _Blind | None = None
@@ -101,6 +102,7 @@ class Breaker:
         try:
             return self._judge(self._change(count), target)
         except Lost as lost:
+            self._blind = self._blind or _Blind(str(lost), self._clock.now())
             self._disown()
             return _unknown(lost)
 
@@ -192,7 +194,7 @@ class Breaker:
     def overview(self) -> Overview:
         """What is known now. Writes nothing, and so does not find out that nothing can be written."""
         try:
-            ledger = self._known()
+            ledger = self._known(self._kept)
         except Lost as lost:
             return Overview(elsewhere=_unknown(lost), targets={}, anomalies=(), writes=(), probes=(), resets=())
         ledger = _with(ledger, seen=max(self._clock.now(), ledger.seen))
@@ -206,16 +208,22 @@ class Breaker:
             resets=ledger.resets,
         )
 
-    def _known(self) -> Ledger:
+    def _known(self, kept: Document | Held) -> Ledger:
         """Raises Lost."""
-        ledger = self._store.read()
+        ledger = self._read(kept)
         if self._blind is not None:
             if ledger is None or ledger.reset_at is None or ledger.reset_at <= self._blind.since:
                 raise Lost(self._blind.why)
             self._blind = None
-        if ledger is None:
-            return _empty(self._clock.now())
-        return ledger
+        return _empty(self._clock.now()) if ledger is None else ledger
+
+    def _read(self, kept: Document | Held) -> Ledger | None:
+        """None: nothing was ever kept. Raises Lost."""
+        content = kept.read()
+        try:
+            return None if content is None else Ledger.model_validate_json(content)
+        except (ValueError, OverflowError) as error:
+            raise Lost(f"its state {self._kept.name} cannot be read ({_FOREIGN})") from error
 
     def _change(self, change: Callable[[Ledger], Ledger], *, strict: bool = False) -> Ledger:
         """What is kept afterwards. Time never goes back here: `seen` of what `change` is given is now.
@@ -223,39 +231,40 @@ class Breaker:
         Raises Lost, also for a clock that cannot be believed if `strict`, and whatever `change` raises, with nothing changed.
         """
         try:
-            with self._store.alone():
-                ledger = self._known()
+            with self._kept.alone() as held:
+                ledger = self._known(held)
                 if strict:
                     self._believe_the_clock(ledger)
                 changed = change(_with(ledger, seen=max(self._clock.now(), ledger.seen)))
-                self._store.write(changed)
-                return changed
-        except _Behind:
+                held.write(changed.model_dump_json())
+        except (_Behind, Away):
             raise
         except Lost as lost:
             self._blind = self._blind or _Blind(str(lost), self._clock.now())
             raise
+        else:
+            return changed
 
     def _disown(self) -> None:
         """Something could not be counted: nobody else, and no later process, may believe the ledger that lacks it."""
         try:
-            if self._store.read() is not None:
-                self._store.set_aside()
+            if self._read(self._kept) is not None:
+                self._kept.set_aside()
         except Lost:
             return
 
     def _reset_everything(self, by: str, why: str) -> None:
         """Raises Lost."""
-        with self._store.alone():
+        with self._kept.alone() as held:
             now = self._clock.now()
             try:
-                ledger = self._store.read()
+                ledger = self._read(held)
             except Lost:
                 ledger = None
             if ledger is None or ledger.seen > now:
-                self._store.set_aside()
+                held.set_aside()
                 ledger = _empty(now)
-            self._store.write(_with(_without(_with(ledger, seen=now), None, by, why), reset_at=now))
+            held.write(_with(_without(_with(ledger, seen=now), None, by, why), reset_at=now).model_dump_json())
         self._blind = None
 
     def _believe_the_clock(self, ledger: Ledger) -> None:

@@ -80,9 +80,10 @@ def probe(
 def _breaker(directory: Path) -> Breaker:
     from backstop.breaker import Breaker, budget_of
     from backstop.clock import SystemClock
+    from backstop.documents import files_of
     from backstop.settings import load_settings
 
-    return Breaker(directory / "breaker.json", SystemClock(), budget_of(load_settings()))
+    return Breaker(files_of(directory).breaker, SystemClock(), budget_of(load_settings()))
 
 
 def _directory(state: Path | None) -> Path:

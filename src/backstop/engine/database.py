@@ -86,6 +86,14 @@ SLOTS: Final = sa.Table(
 )
 """Which processes work: one row a tenure (see `slots`). `beat` counts its signs of life."""
 
+DOCUMENTS: Final = sa.Table(
+    "backstop_documents",
+    _tables,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("content", sa.Text),
+)
+"""What all workers remember between incidents (see `shared`). Without `content`, nothing was ever kept under the name."""
+
 
 def connect(url: str, session: str = "backstop") -> sa.Engine:
     """The database at `url` (sqlite:///FILE or postgresql://…). `?timeout=` of a file says how many seconds a lock is waited for;

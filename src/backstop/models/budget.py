@@ -7,17 +7,18 @@ not known (it timed out, or was cancelled) has cost what was reserved. What was 
 
 from __future__ import annotations
 
+import threading
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from datetime import date
-from pathlib import Path
 from typing import Annotated, Final, Literal, Protocol
 
 from pydantic import AfterValidator, Field, ValidationError
 
 from backstop.clock import Clock
-from backstop.durable import replace_file
+from backstop.documents import Document, Held, Lost
 from backstop.records import Record
 
 _REMEMBERED_INCIDENTS: Final = 4096
@@ -43,15 +44,27 @@ class Spend(Record):
     models: dict[str, Amount] = Field(default_factory=dict)
 
 
+class HeldSpend(Protocol):
+    """The day's spend while nobody else reads it in order to write."""
+
+    def load(self) -> Spend | None:
+        """What was kept last, None if nothing ever was. Raises Lost if it cannot be read."""
+        ...
+
+    def save(self, spend: Spend) -> None:
+        """Raises Lost."""
+        ...
+
+
 class SpendStore(Protocol):
     """Where the day's spend is kept."""
 
     def load(self) -> Spend | None:
-        """What was kept last, None if nothing ever was. Raises OSError or ValueError if it cannot be read."""
+        """As `HeldSpend`."""
         ...
 
-    def save(self, spend: Spend) -> None:
-        """Raises OSError."""
+    def alone(self) -> AbstractContextManager[HeldSpend]:
+        """Raises Lost, also at the end, when what was saved cannot be kept."""
         ...
 
 
@@ -60,6 +73,7 @@ class MemorySpend:
 
     def __init__(self) -> None:
         self._spend: Spend | None = None
+        self._lock = threading.Lock()
 
     def load(self) -> Spend | None:
         return self._spend
@@ -67,23 +81,45 @@ class MemorySpend:
     def save(self, spend: Spend) -> None:
         self._spend = spend
 
+    @contextmanager
+    def alone(self) -> Iterator[HeldSpend]:
+        with self._lock:
+            yield self
 
-class FileSpend:
-    """One file in the state directory, replaced whole."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+@dataclass(frozen=True)
+class _Held:
+    held: Held
+    name: str
 
     def load(self) -> Spend | None:
-        try:
-            return Spend.model_validate_json(self._path.read_bytes())
-        except FileNotFoundError:
-            return None
-        except ValidationError as error:
-            raise ValueError(f"{self._path} is not a record of spend") from error
+        return _spend(self.held.read(), self.name)
 
     def save(self, spend: Spend) -> None:
-        replace_file(self._path, spend.model_dump_json())
+        self.held.write(spend.model_dump_json())
+
+
+class KeptSpend:
+    """One document, shared by all who work with it. Blocks."""
+
+    def __init__(self, kept: Document) -> None:
+        self._kept = kept
+
+    def load(self) -> Spend | None:
+        return _spend(self._kept.read(), self._kept.name)
+
+    @contextmanager
+    def alone(self) -> Iterator[HeldSpend]:
+        with self._kept.alone() as held:
+            yield _Held(held, self._kept.name)
+
+
+def _spend(content: bytes | None, name: str) -> Spend | None:
+    """Raises Lost."""
+    try:
+        return None if content is None else Spend.model_validate_json(content)
+    except ValidationError as error:
+        raise Lost(f"{name} is not a record of spend") from error
 
 
 @dataclass(frozen=True)
@@ -111,29 +147,31 @@ class Reservation:
 
 
 class Budget:
-    """The purses of one process. Nothing here awaits, so that a reservation is whole or not at all."""
+    """The purses of one process: the incidents' are its own, the day's is shared as its store is. Blocks as that does; for any
+    thread."""
 
     def __init__(self, caps: Caps, clock: Clock, store: SpendStore) -> None:
         self._caps = caps
         self._clock = clock
         self._store = store
         self._incidents: OrderedDict[str, float] = OrderedDict()
+        self._lock = threading.Lock()  # of the incidents' purses: never held while the store is asked
 
     def reserve(self, incident: str, model: str, usd: float) -> Reservation:
         """Holds `usd` for one call. Raises `BudgetSpent`."""
-        spend = self._today()
-        purses = (
-            ("the incident", self._caps.incident, self._incidents.get(incident, 0.0)),
-            ("the day", self._caps.day, spend.total),
-            (f"{model} of the day", self._caps.models.get(model, float("inf")), spend.models.get(model, 0.0)),
-        )
-        for whose, cap, spent in purses:
-            if not 0 <= usd <= cap - spent + _NOISE:  # a NaN fits nowhere
-                left = max(0.0, cap - spent)
-                raise BudgetSpent(f"it may cost ${usd:.4f}, and the budget of {whose} has ${left:.4f} of ${cap:g} left")
-        held = Reservation(incident, model, usd, spend.day)
-        self._add(held, usd, spend)
-        return held
+        with self._lock:
+            _refuse_more("the incident", self._caps.incident, self._incidents.get(incident, 0.0), usd)
+            self._put(incident, usd)
+        try:
+            with self._day() as day:
+                spend = self._today(day)
+                _refuse_more("the day", self._caps.day, spend.total, usd)
+                _refuse_more(f"{model} of the day", self._caps.models.get(model, float("inf")), spend.models.get(model, 0.0), usd)
+                day.save(_with(spend, model, usd))
+        except BudgetSpent:
+            self.take_over(incident, -usd)
+            raise
+        return Reservation(incident, model, usd, spend.day)
 
     def settle(self, held: Reservation, usd: float | None) -> float:
         """Ends a reservation at what the call cost, None if that is not known; returns what was charged. What is no amount of
@@ -144,7 +182,7 @@ class Budget:
         held.open = False
         try:
             if charged != held.usd:
-                self._add(held, charged - held.usd, self._today())
+                self._charge(held, charged - held.usd)
         except BudgetSpent:
             return held.usd  # it is on record as reserved, and stays so
         held.usd = charged
@@ -156,31 +194,54 @@ class Budget:
 
     def today(self) -> Spend:
         """What the day has cost so far. Raises `BudgetSpent` if that is not known."""
-        return self._today()
-
-    def _today(self) -> Spend:
-        day = self._clock.now().date().isoformat()
-        try:
-            spend = self._store.load()
-        except (OSError, ValueError) as error:
-            raise BudgetSpent(f"what was spent today is not known ({error}), which counts as everything") from error
-        if spend is None or spend.day < day:
-            return Spend(day=day)
-        return spend  # a day that is ahead of the clock is kept: a clock set back does not refill a purse
-
-    def _add(self, held: Reservation, usd: float, spend: Spend) -> None:
-        """Raises `BudgetSpent` if it cannot be kept: what cannot be counted is not spent."""
-        if spend.day == held.day:
-            models = {**spend.models, held.model: max(0.0, spend.models.get(held.model, 0.0) + usd)}
-            try:
-                self._store.save(Spend(day=spend.day, total=max(0.0, spend.total + usd), models=models))
-            except (OSError, ValueError) as error:
-                raise BudgetSpent(f"what is spent cannot be kept ({error})") from error
-        self.take_over(held.incident, usd)
+        return self._today(self._store)
 
     def take_over(self, incident: str, usd: float) -> None:
         """Into the incident's purse alone: what an earlier process spent on it, which the day has already."""
+        with self._lock:
+            self._put(incident, usd)
+
+    def _put(self, incident: str, usd: float) -> None:
         self._incidents[incident] = max(0.0, self._incidents.get(incident, 0.0) + usd)
         self._incidents.move_to_end(incident)
         while len(self._incidents) > _REMEMBERED_INCIDENTS:
             self._incidents.popitem(last=False)
+
+    def _charge(self, held: Reservation, usd: float) -> None:
+        """What a call cost more or less than was held for it. Raises `BudgetSpent` if it cannot be kept."""
+        with self._day() as day:
+            spend = self._today(day)
+            if spend.day == held.day:
+                day.save(_with(spend, held.model, usd))
+        self.take_over(held.incident, usd)
+
+    @contextmanager
+    def _day(self) -> Iterator[HeldSpend]:
+        """Raises `BudgetSpent` if what happens in the block cannot be kept: what cannot be counted is not spent."""
+        try:
+            with self._store.alone() as day:
+                yield day
+        except Lost as lost:
+            raise BudgetSpent(f"what is spent cannot be kept ({lost})") from lost
+
+    def _today(self, day: HeldSpend | SpendStore) -> Spend:
+        now = self._clock.now().date().isoformat()
+        try:
+            spend = day.load()
+        except Lost as lost:
+            raise BudgetSpent(f"what was spent today is not known ({lost}), which counts as everything") from lost
+        if spend is None or spend.day < now:
+            return Spend(day=now)
+        return spend  # a day that is ahead of the clock is kept: a clock set back does not refill a purse
+
+
+def _refuse_more(whose: str, cap: float, spent: float, usd: float) -> None:
+    """Raises `BudgetSpent`."""
+    if not 0 <= usd <= cap - spent + _NOISE:  # a NaN fits nowhere
+        left = max(0.0, cap - spent)
+        raise BudgetSpent(f"it may cost ${usd:.4f}, and the budget of {whose} has ${left:.4f} of ${cap:g} left")
+
+
+def _with(spend: Spend, model: str, usd: float) -> Spend:
+    models = {**spend.models, model: max(0.0, spend.models.get(model, 0.0) + usd)}
+    return Spend(day=spend.day, total=max(0.0, spend.total + usd), models=models)

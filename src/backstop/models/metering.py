@@ -6,6 +6,7 @@ reserved if that is not known. A call that an earlier run of the same step made 
 
 from __future__ import annotations
 
+import asyncio
 from collections import OrderedDict
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -93,7 +94,7 @@ class Meter:
     async def _ask(self, incident: str, hop: Hop, question: Question, seconds: float, attempt: Attempt) -> Reply:
         tokens = question.likely_tokens()
         try:
-            held = self._admit(incident, hop, question, tokens, seconds)
+            held = await self._admit(incident, hop, question, tokens, seconds)
         except HopFailed as refusal:
             attempt.failed(refusal)
             attempt.cost_usd = 0.0
@@ -104,9 +105,9 @@ class Meter:
                 told(reply)
             return reply
         finally:
-            self._settle(held, tokens, attempt, question.size())
+            await self._settle(held, tokens, attempt, question.size())
 
-    def _admit(self, incident: str, hop: Hop, question: Question, tokens: int, seconds: float) -> Reservation:
+    async def _admit(self, incident: str, hop: Hop, question: Question, tokens: int, seconds: float) -> Reservation:
         account = self._account(incident)
         if account.calls >= self.max_calls_per_incident:
             raise HopFailed("call_cap", f"the incident has asked models {self.max_calls_per_incident} times, which is its cap")
@@ -115,17 +116,24 @@ class Meter:
         worst = hop.spec.price.usd(question.most_tokens(), question.max_output_tokens)
         if worst is None:
             raise HopFailed("unpriced", f'what it costs is not known: set its price under [models."{hop.spec.id}"]')
+        account.calls += 1  # before anything is waited for: two at once are two
         try:
-            held = self.budget.reserve(incident, hop.spec.id, worst)
+            return await self._reserve(incident, hop, worst, tokens)
+        except HopFailed:
+            account.calls -= 1
+            raise
+
+    async def _reserve(self, incident: str, hop: Hop, worst: float, tokens: int) -> Reservation:
+        try:
+            held = await asyncio.to_thread(self.budget.reserve, incident, hop.spec.id, worst)
         except BudgetSpent as spent:
             raise HopFailed("over_budget", str(spent)) from spent
         if used_up := self.limits.admit(hop.spec.id, tokens):  # behind the budget, so that no refusal uses up a request
-            self.budget.settle(held, 0.0)
+            await asyncio.to_thread(self.budget.settle, held, 0.0)
             raise HopFailed("throttled", f"{used_up} is used up")
-        account.calls += 1
         return held
 
-    def _settle(self, held: Reservation, estimated: int, attempt: Attempt, size: int) -> None:
+    async def _settle(self, held: Reservation, estimated: int, attempt: Attempt, size: int) -> None:
         """The provider's count of tokens decides; without one, whatever may have been billed has cost what was reserved."""
         used, cost = 0, 0.0 if _unbilled(attempt) else None
         if _counted(attempt, size):
@@ -135,7 +143,7 @@ class Meter:
             used = estimated
         self.limits.settle(attempt.spec.id, estimated, used)
         attempt.cost_is_estimate = cost is None
-        attempt.cost_usd = self.budget.settle(held, cost)
+        attempt.cost_usd = await asyncio.to_thread(self.budget.settle, held, cost)
 
 
 def _asked(incident: str, hop: Hop, question: Question) -> tuple[JsonValue, ...]:

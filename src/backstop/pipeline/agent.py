@@ -10,10 +10,11 @@ from backstop.breaker import Breaker, budget_of
 from backstop.clock import Clock
 from backstop.cluster.client import ClusterClient
 from backstop.cluster.reads import ClusterReads, ReadLimits
+from backstop.documents import Documents, files_of
 from backstop.errors import ConfigError
 from backstop.executor.client import ExecutorClient
 from backstop.models import Stores, build_models
-from backstop.models.budget import FileSpend
+from backstop.models.budget import KeptSpend
 from backstop.models.telemetry import export_spans
 from backstop.pipeline.calls import CallFeed
 from backstop.pipeline.history import History
@@ -31,12 +32,15 @@ def executor_of(config: AgentSetup) -> ExecutorClient:
     return ExecutorClient(config.executor_socket, policy_digest=digest, patience=config.executor_patience)
 
 
-async def open_tools(config: AgentSetup, log: Log, clock: Clock, executor: ExecutorPort, stack: AsyncExitStack) -> Tools:
-    """Warmed up; `stack` closes them. Raises BackstopError."""
-    settings, feed = config.load_settings(), CallFeed()
+async def open_tools(
+    config: AgentSetup, log: Log, clock: Clock, executor: ExecutorPort, stack: AsyncExitStack, kept: Documents | None = None
+) -> Tools:
+    """Warmed up; `stack` closes them. `kept`: where what outlives an incident is, None: in files of the state directory. Raises
+    BackstopError."""
+    settings, feed, kept = config.load_settings(), CallFeed(), kept or files_of(config.state)
     stack.callback(export_spans())
     client = await stack.enter_async_context(ClusterClient(config.kubeconfig, config.context))
-    models = build_models(settings, clock, feed, Stores(spend=FileSpend(config.state / "spend.json")))
+    models = build_models(settings, clock, feed, Stores(spend=KeptSpend(kept.spend)))
     stack.push_async_callback(models.aclose)
     models.warm()
     gc.collect()
@@ -47,8 +51,8 @@ async def open_tools(config: AgentSetup, log: Log, clock: Clock, executor: Execu
         models=models,
         executor=executor,
         policy=load_policy(config.policy),
-        breaker=Breaker(config.state / "breaker.json", clock, budget_of(settings)),
-        history=History(config.state / "history.json"),
+        breaker=Breaker(kept.breaker, clock, budget_of(settings)),
+        history=History(kept.history),
         log=log,
         clock=clock,
         settings=settings,

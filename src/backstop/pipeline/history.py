@@ -1,4 +1,4 @@
-"""The writes of the last day, on disk: what cooldowns and limits per incident and hour are counted from, also after a restart.
+"""The writes of the last day: what cooldowns and limits per incident and hour are counted from, also after a restart.
 
 A write is on record here before it is asked for, and taken off only when it is known not to have been made. A history that cannot
 be read is unknown, and the rules that need it refuse.
@@ -6,56 +6,59 @@ be read is unknown, and the rules that need it refuse.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Literal
 
 from pydantic import ValidationError
 
-from backstop.durable import replace_file
+from backstop.documents import Document, Held, Lost
 from backstop.errors import RecordError
 from backstop.records import PastWrite, Record
 
 _KEPT = timedelta(days=1)
 
+_Writes = tuple[PastWrite, ...]
+
 
 class _Stored(Record):
     version: Literal[1]
-    writes: tuple[PastWrite, ...]
+    writes: _Writes
 
 
 class History:
-    """The history of one state directory."""
+    """The history of one installation. Blocks."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, kept: Document) -> None:
+        self._kept = kept
 
-    def recent(self) -> tuple[PastWrite, ...] | None:
+    def recent(self) -> _Writes | None:
         """Oldest first. None: it cannot be read."""
         try:
-            return _Stored.model_validate_json(self._path.read_bytes()).writes
-        except FileNotFoundError:
-            return ()
-        except (OSError, ValidationError):
+            return self._read(self._kept)
+        except Lost:
             return None
 
     def add(self, write: PastWrite) -> None:
         """Raises RecordError if it cannot be kept: what cannot be counted must not be done."""
-        self._store((*self._known(), write), write.at)
+        self._change(lambda writes: (*writes, write), write.at)
 
     def remove(self, action_id: str, now: datetime) -> None:
         """For a write that is known not to have been made. Raises RecordError."""
-        self._store(tuple(write for write in self._known() if write.action_id != action_id), now)
+        self._change(lambda writes: tuple(write for write in writes if write.action_id != action_id), now)
 
-    def _known(self) -> tuple[PastWrite, ...]:
-        known = self.recent()
-        if known is None:
-            raise RecordError(f"the history of writes {self._path} cannot be read", unchanged="it was left as it is")
-        return known
-
-    def _store(self, writes: tuple[PastWrite, ...], now: datetime) -> None:
-        stored = _Stored(version=1, writes=tuple(write for write in writes if write.at > now - _KEPT))
+    def _read(self, kept: Document | Held) -> _Writes:
+        """Raises Lost."""
+        content = kept.read()
         try:
-            replace_file(self._path, stored.model_dump_json())
-        except OSError as error:
-            raise RecordError(f"the history of writes {self._path} cannot be kept: {error.strerror}") from error
+            return () if content is None else _Stored.model_validate_json(content).writes
+        except ValidationError as error:
+            raise Lost(f"{self._kept.name} cannot be read") from error
+
+    def _change(self, change: Callable[[_Writes], _Writes], now: datetime) -> None:
+        try:
+            with self._kept.alone() as held:
+                kept = tuple(write for write in change(self._read(held)) if write.at > now - _KEPT)
+                held.write(_Stored(version=1, writes=kept).model_dump_json())
+        except Lost as lost:
+            raise RecordError(f"the history of writes cannot be kept: {lost}", unchanged="it was left as it is") from lost

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from pydantic import TypeAdapter
@@ -48,9 +50,9 @@ class Limits:
 
     async def stopped(self) -> Stopped | None:
         """Why nobody may act on the alert's target; None if somebody may."""
-        return await self.session.tools.steps.take("breaker", self._broken, _STOPPED)
+        return await self.session.tools.steps.take("breaker", partial(asyncio.to_thread, self._broken), _STOPPED)
 
-    async def _broken(self) -> Stopped | None:
+    def _broken(self) -> Stopped | None:
         state = self.session.tools.breaker.state(self.session.alert.target)
         return Stopped(state=state.reason, spent_by=self._spent_by()) if state.open and not state.half_open else None
 
@@ -64,7 +66,7 @@ class Limits:
         """Uses up, before the write, what a person allowed. Raises Stop if somebody else was first."""
         if self._probing:
             return
-        taken = await self.session.tools.steps.take("probe", self._probe, _TAKEN)
+        taken = await self.session.tools.steps.take("probe", partial(asyncio.to_thread, self._probe), _TAKEN)
         if taken is None:
             return
         self._probing = taken.granted
@@ -72,7 +74,7 @@ class Limits:
         if not self._probing:
             raise self.session.escalation(f"the breaker is open, and no action is allowed any more: {taken.state}")
 
-    async def _probe(self) -> Taken | None:
+    def _probe(self) -> Taken | None:
         state = self.session.tools.breaker.state(self.session.alert.target)
         if not state.open:
             return None
@@ -96,7 +98,7 @@ class Limits:
     async def left(self, written: WorkloadRef) -> Left:
         """What is left to a write to this workload."""
 
-        async def read() -> Left:
+        def read() -> Left:
             return Left(breaker=self._breaker_state(written), recent=self.session.tools.history.recent())
 
-        return await self.session.tools.steps.take("limits", read, _LEFT)
+        return await self.session.tools.steps.take("limits", partial(asyncio.to_thread, read), _LEFT)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -117,34 +118,28 @@ class Session:
         except RecordError as error:
             told = f"withheld ({error.what})"
 
-        async def spend() -> BreakerState:
+        def spend() -> BreakerState:
             return self.tools.breaker.spend(target or self.alert.target, cause, incident=self.alert.id, reason=told)
 
-        return await self.tools.steps.take("spend", spend, STATE)
+        return await self.tools.steps.take("spend", partial(asyncio.to_thread, spend), STATE)
 
     async def succeeded(self) -> None:
         """A write was made and recovery measured."""
-
-        async def close() -> BreakerState:
-            return self.tools.breaker.succeeded(self.alert.target, self.alert.id)
-
-        await self.tools.steps.take("succeeded", close, STATE)
+        close = partial(self.tools.breaker.succeeded, self.alert.target, self.alert.id)
+        await self.tools.steps.take("succeeded", partial(asyncio.to_thread, close), STATE)
 
     async def plans_write(self, write: PastWrite) -> None:
         """Puts the write into the history, before it is asked for. Raises RecordError."""
-
-        async def add() -> None:
-            self.tools.history.add(write)
-
-        await self.tools.steps.take("count_write", add, _DONE)
+        add = partial(self.tools.history.add, write)
+        await self.tools.steps.take("count_write", partial(asyncio.to_thread, add), _DONE)
 
     async def wrote_nothing(self, action_id: str) -> None:
         """Takes a write out of the history that is known not to have been made. Raises RecordError."""
 
-        async def remove() -> None:
+        def remove() -> None:
             self.tools.history.remove(action_id, self.tools.clock.now())
 
-        await self.tools.steps.take("discount_write", remove, _DONE)
+        await self.tools.steps.take("discount_write", partial(asyncio.to_thread, remove), _DONE)
 
     async def count_or_stop(self, cause: Cause, reason: str) -> None:
         """Spends the anomaly budget, and raises Stop if that was one too many."""

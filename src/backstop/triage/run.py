@@ -16,13 +16,14 @@ from backstop.breaker import Breaker, budget_of
 from backstop.clock import Clock
 from backstop.cluster.client import ClusterClient
 from backstop.cluster.reads import ClusterReads, ReadLimits
+from backstop.documents import files_of
 from backstop.errors import UsageError
 from backstop.events import AnyBody, Event, EventLog, EvidenceGathered, IntentRecorded, Written
 from backstop.executor.absent import NoExecutor
 from backstop.executor.client import ExecutorClient
 from backstop.executor.process import WriteAccess, executor, identity_arguments
 from backstop.models import Stores, build_models
-from backstop.models.budget import FileSpend
+from backstop.models.budget import KeptSpend
 from backstop.pipeline.calls import CallFeed
 from backstop.pipeline.history import History
 from backstop.pipeline.incident import Incident, work
@@ -161,7 +162,7 @@ class _Run:
     async def _tools(self, cluster: ClusterPort, approver: ApproverPort) -> Tools:
         """Raises BackstopError for a model or an executor that cannot be used."""
         feed, state = CallFeed(), self._state()
-        models = build_models(self._settings, self._clock, feed, Stores(spend=FileSpend(self._job.state / "spend.json")))
+        models = build_models(self._settings, self._clock, feed, Stores(spend=KeptSpend(files_of(self._job.state).spend)))
         self._stack.push_async_callback(models.aclose)
         return Tools(
             cluster=cluster,
@@ -169,7 +170,7 @@ class _Run:
             executor=await self._executor(),
             policy=self._policy,
             breaker=self._breaker(state),
-            history=History(state / "history.json"),
+            history=History(files_of(state).history),
             log=self.log,
             clock=self._clock,
             settings=self._settings,
@@ -193,7 +194,7 @@ class _Run:
         return copied_state(self._job.state, self._scratch)
 
     def _breaker(self, state: Path) -> Breaker:
-        return Breaker(state / "breaker.json", self._clock, budget_of(self._settings))
+        return Breaker(files_of(state).breaker, self._clock, budget_of(self._settings))
 
     async def _executor(self) -> ExecutorPort:
         job = self._job

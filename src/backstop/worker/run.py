@@ -12,6 +12,7 @@ from backstop.clock import Clock
 from backstop.engine.database import connect
 from backstop.engine.durable import Engine, EngineConfig, engine
 from backstop.engine.sealing import StateKey
+from backstop.engine.shared import documents_in
 from backstop.engine.watch import Watch
 from backstop.errors import ConfigError, InvariantError
 from backstop.events import AnyBody, Event
@@ -85,7 +86,8 @@ async def worker(config: WorkerConfig, clock: Clock, told: Told, heard: Heard = 
     connect(settled.url).dispose()  # what is no database is told before anything is asked of a cluster
     async with AsyncExitStack() as stack:
         executor = NoExecutor() if config.mode == "observe" else executor_of(config)
-        tools = await open_tools(config, _NoLog(), clock, executor, stack)
+        kept = stack.enter_context(documents_in(settled.url, config.state))
+        tools = await open_tools(config, _NoLog(), clock, executor, stack, kept)
         mirror = Mirror(config.record) if config.record else None
         if mirror:
             stack.callback(mirror.close)
