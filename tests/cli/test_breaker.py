@@ -13,6 +13,9 @@ import pytest
 from backstop.breaker import Breaker, Budget, Cause
 from backstop.clock import SystemClock
 from backstop.documents import ledger_file
+from backstop.engine.database import connect, prepare
+from backstop.engine.sealing import StateKey
+from backstop.engine.shared import documents_in
 from backstop.records import WorkloadRef
 from tests.cli.processes import typed
 
@@ -60,8 +63,9 @@ def refused(ended: subprocess.CompletedProcess[str], code: int = 2) -> str:
     return sentence
 
 
-def test_a_state_of_which_nothing_is_known_is_closed(run: Typed) -> None:
-    assert said(run("show")) == "closed     every workload: the anomaly budget is not spent\n"
+def test_a_state_of_which_nothing_is_known_is_closed(run: Typed, state: Path) -> None:
+    kept = state / "breaker.json"
+    assert said(run("show")) == f"closed     every workload: the anomaly budget is not spent\nkept       in {kept}\n"
 
 
 def test_it_says_what_is_open_why_until_when_and_what_to_do(run: Typed, breaker: Breaker) -> None:
@@ -73,7 +77,7 @@ def test_it_says_what_is_open_why_until_when_and_what_to_do(run: Typed, breaker:
     assert lines[1] == "closed     any other workload: the anomaly budget is not spent"
     assert lines[2].startswith("counted    ")
     assert lines[2].endswith(f" rejected_diagnosis on {TARGET} in i1: it is not grounded")
-    assert len(lines) == 4
+    assert len(lines) == 5
 
 
 def test_a_probe_is_allowed_used_and_seen(run: Typed, breaker: Breaker) -> None:
@@ -92,7 +96,8 @@ def test_a_probe_is_allowed_used_and_seen(run: Typed, breaker: Breaker) -> None:
 @pytest.mark.parametrize(("target", "words"), [((), "everything"), (("--target", TARGET), TARGET)])
 def test_a_reset_is_seen_by_the_running_service(run: Typed, breaker: Breaker, target: tuple[str, ...], words: str) -> None:
     assert breaker.state(CHECKOUT).open
-    assert said(run("reset", "--by", "ada", "--why", "it was us", *target)) == f"reset by ada: {words} is counted from now on\n"
+    done = said(run("reset", "--by", "ada", "--why", "it was us", *target))
+    assert done.splitlines()[0] == f"reset by ada: {words} is counted from now on"
     assert not breaker.state(CHECKOUT).open
     assert f" by ada: {words} (it was us)\n" in said(run("show"))
 
@@ -106,6 +111,34 @@ def test_state_that_cannot_be_read_is_open_and_mended_by_a_reset_of_everything(r
     assert "no probe was allowed" in refused(run("probe", "--by", "ada", "--why", "w", "--target", TARGET), 1)
     said(run("reset", "--by", "ada", "--why", "a disk died"))
     assert said(run("show")).startswith("closed     every workload")
+
+
+@pytest.mark.parametrize("named", ["by its directory", "by its address"])
+def test_where_workers_count_in_a_database_it_is_theirs(
+    run: Typed, breaker: Breaker, state: Path, tmp_path: Path, named: str
+) -> None:
+    place = (state if named == "by its directory" else tmp_path) / "incidents.db"
+    url = f"sqlite:///{place}"
+    given = {} if named == "by its directory" else {"BACKSTOP_DATABASE_URL": url}
+    database = connect(url)
+    prepare(database, StateKey(bytes(32)))
+    database.dispose()
+    assert said(run("show", **given)).endswith(f"kept       in {state / 'breaker.json'}\n"), "nobody has worked yet"
+    with documents_in(url, state) as kept:
+        theirs = Breaker(kept.breaker, SystemClock(), Budget())
+        assert theirs.state(CHECKOUT).open
+        done = said(run("reset", "--by", "ada", "--why", "it was us", **given))
+        assert done.endswith(f"\nkept       in breaker in the database {place}\n")
+        assert not theirs.state(CHECKOUT).open
+        assert breaker.state(CHECKOUT).open
+        assert json.loads(said(run("show", "--json", **given)))["kept_in"] == f"breaker in the database {place}"
+
+
+def test_a_database_that_cannot_be_read_is_not_passed_over(run: Typed, state: Path) -> None:
+    (state / "incidents.db").write_bytes(b"damaged" * 1000)
+    assert said(run("show")).startswith(
+        "open       every workload: the anomaly budget is unknown: its state breaker in the database "
+    )
 
 
 def test_json_is_one_object_and_nothing_else(run: Typed, breaker: Breaker) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from backstop.breaker import Breaker, Overview
+    from backstop.documents import Document
     from backstop.records import WorkloadRef
 
 app = typer.Typer(help="Whether Backstop may act, and why not.", no_args_is_help=True, rich_markup_mode=None)
@@ -29,13 +32,13 @@ def show(
     state: State = None, as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False
 ) -> None:
     """Say which budget is spent, until when, and what to do. Changes nothing."""
-    directory = _directory(state)
-    overview = _breaker(directory).overview()
-    if as_json:
-        typer.echo(overview.model_dump_json())
-    else:
-        for line in _page(overview):
-            typer.echo(line)
+    with _kept(_directory(state)) as kept:
+        overview = _breaker(kept).overview()
+        if as_json:
+            typer.echo(json.dumps({**overview.model_dump(mode="json"), "kept_in": kept.name}))
+        else:
+            for line in (*_page(overview), _where(kept)):
+                typer.echo(line)
 
 
 @app.command()
@@ -51,11 +54,13 @@ def reset(
     directory, workload = _own(_directory(state)), _workload(target) if target is not None else None
     if not why.strip():
         raise UsageError("a reset has a reason", unchanged="nothing was reset", todo="give it with --why")
-    try:
-        _breaker(directory).reset(by, workload, why=why)
-    except ValueError as error:
-        raise UsageError(str(error), unchanged="nothing was reset", todo="correct it") from error
+    with _kept(directory) as kept:
+        try:
+            _breaker(kept).reset(by, workload, why=why)
+        except ValueError as error:
+            raise UsageError(str(error), unchanged="nothing was reset", todo="correct it") from error
     typer.echo(f"reset by {by.strip()}: {named(workload) if workload else 'everything'} is counted from now on")
+    typer.echo(_where(kept))
 
 
 @app.command()
@@ -70,20 +75,35 @@ def probe(
     from backstop.breaker import named
 
     directory, workload = _own(_directory(state)), _workload(target)
-    try:
-        allowed = _breaker(directory).allow_probe(by, why, workload, seconds)
-    except ValueError as error:
-        raise UsageError(str(error), unchanged="no probe was allowed", todo="'backstop breaker show' has the state") from error
+    with _kept(directory) as kept:
+        try:
+            allowed = _breaker(kept).allow_probe(by, why, workload, seconds)
+        except ValueError as error:
+            raise UsageError(str(error), unchanged="no probe was allowed", todo="'backstop breaker show' has the state") from error
     typer.echo(f"{allowed.by} allows one action on {named(workload)} until {_time(allowed.until)} UTC")
+    typer.echo(_where(kept))
 
 
-def _breaker(directory: Path) -> Breaker:
+def _breaker(kept: Document) -> Breaker:
     from backstop.breaker import Breaker, budget_of
     from backstop.clock import SystemClock
-    from backstop.documents import files_of
     from backstop.settings import load_settings
 
-    return Breaker(files_of(directory).breaker, SystemClock(), budget_of(load_settings()))
+    return Breaker(kept, SystemClock(), budget_of(load_settings()))
+
+
+@contextmanager
+def _kept(directory: Path) -> Iterator[Document]:
+    """The ledger that whoever works with this state directory counts in."""
+    from backstop.engine.place import documents_of
+    from backstop.settings import load_settings
+
+    with documents_of(load_settings(), directory) as kept:
+        yield kept.breaker
+
+
+def _where(kept: Document) -> str:
+    return f"kept       in {kept.name}"
 
 
 def _directory(state: Path | None) -> Path:

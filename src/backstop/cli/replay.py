@@ -67,8 +67,8 @@ def _events(incident: str, one: str | None, state: Path | None) -> tuple[Event, 
     try:
         return read_record(find_record(incident, known_records(where, Path.cwd())), incident)
     except NotFoundError:
+        from backstop.engine.place import database_of
         from backstop.engine.reading import kept_events
-        from backstop.worker.run import database_of
 
         if kept := kept_events(database_of(settings, where), incident):
             return kept

@@ -221,7 +221,7 @@ class Budget:
         try:
             with self._store.alone() as day:
                 yield day
-        except Lost as lost:
+        except (Lost, ValueError) as lost:
             raise BudgetSpent(f"what is spent cannot be kept ({lost})") from lost
 
     def _today(self, day: HeldSpend | SpendStore) -> Spend:
@@ -237,7 +237,7 @@ class Budget:
 
 def _refuse_more(whose: str, cap: float, spent: float, usd: float) -> None:
     """Raises `BudgetSpent`."""
-    if not 0 <= usd <= cap - spent + _NOISE:  # a NaN fits nowhere
+    if not (0 <= usd < float("inf") and usd <= cap - spent + _NOISE):  # a NaN fits nowhere, nor does what has no end
         left = max(0.0, cap - spent)
         raise BudgetSpent(f"it may cost ${usd:.4f}, and the budget of {whose} has ${left:.4f} of ${cap:g} left")
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import shutil
-from pathlib import Path
-from typing import Final
+from collections.abc import Iterator
+from contextlib import contextmanager
 
+from backstop.documents import Document, Held
 from backstop.ports import ClusterPort, Look
 from backstop.records import (
     Alert,
@@ -18,8 +18,6 @@ from backstop.records import (
     TargetState,
     WorkloadRef,
 )
-
-_STATE: Final = ("breaker.json", ".breaker.json.lock", "breaker.json.aside", "history.json", "spend.json")
 
 
 class Witness:
@@ -49,11 +47,27 @@ class Witness:
         return await self._cluster.measure(namespace, services, requests)
 
 
-def copied_state(state: Path, scratch: Path) -> Path:
-    """A copy of what the gates count from, in `scratch`. They see what is so, and to look on does not spend anybody's budget."""
-    copy = scratch / "state"
-    copy.mkdir(mode=0o700)
-    for file in _STATE:
-        if (state / file).exists():
-            shutil.copy2(state / file, copy / file)
-    return copy
+class Copied:
+    """A `Document` as it is, for the gates to count from: to look on does not spend anybody's budget. What is written is forgotten
+    with the run."""
+
+    def __init__(self, original: Document) -> None:
+        self._original = original
+        self._written: bytes | None = None
+
+    @property
+    def name(self) -> str:
+        return self._original.name
+
+    def read(self) -> bytes | None:
+        return self._original.read() if self._written is None else self._written
+
+    def write(self, text: str) -> None:
+        self._written = text.encode()
+
+    def set_aside(self) -> None:
+        """What nobody else sees is nobody's truth."""
+
+    @contextmanager
+    def alone(self) -> Iterator[Held]:
+        yield self

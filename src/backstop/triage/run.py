@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import tempfile
 from collections.abc import Awaitable, Callable
@@ -16,7 +17,8 @@ from backstop.breaker import Breaker, budget_of
 from backstop.clock import Clock
 from backstop.cluster.client import ClusterClient
 from backstop.cluster.reads import ClusterReads, ReadLimits
-from backstop.documents import files_of
+from backstop.documents import Documents
+from backstop.engine.place import documents_of
 from backstop.errors import UsageError
 from backstop.events import AnyBody, Event, EventLog, EvidenceGathered, IntentRecorded, Written
 from backstop.executor.absent import NoExecutor
@@ -35,7 +37,7 @@ from backstop.ports import ApproverPort, ClusterPort, ExecutorPort
 from backstop.records import Alert, Approval, ApprovalRequest, Diagnosis, Intent, TargetState, WorkloadRef
 from backstop.redaction import Redactor
 from backstop.settings import Settings
-from backstop.triage.observing import Witness, copied_state
+from backstop.triage.observing import Copied, Witness
 from backstop.triage.preflight import look_ahead
 from backstop.triage.report import Found, ProposalEntry, Report, Sight, proposal, report
 
@@ -161,16 +163,18 @@ class _Run:
 
     async def _tools(self, cluster: ClusterPort, approver: ApproverPort) -> Tools:
         """Raises BackstopError for a model or an executor that cannot be used."""
-        feed, state = CallFeed(), self._state()
-        models = build_models(self._settings, self._clock, feed, Stores(spend=KeptSpend(files_of(self._job.state).spend)))
+        feed = CallFeed()
+        shared = self._stack.enter_context(documents_of(self._settings, self._job.state))
+        counted = await asyncio.to_thread(self._counted, shared)
+        models = build_models(self._settings, self._clock, feed, Stores(spend=KeptSpend(shared.spend)))
         self._stack.push_async_callback(models.aclose)
         return Tools(
             cluster=cluster,
             models=models,
             executor=await self._executor(),
             policy=self._policy,
-            breaker=self._breaker(state),
-            history=History(files_of(state).history),
+            breaker=self._breaker(counted),
+            history=History(counted.history),
             log=self.log,
             clock=self._clock,
             settings=self._settings,
@@ -187,14 +191,14 @@ class _Run:
         except UsageError:
             return None
 
-    def _state(self) -> Path:
+    def _counted(self, shared: Documents) -> Documents:
         if self._job.mode != "observe":
-            return self._job.state
-        self._breaker(self._job.state).state(self._job.target)  # begins a ledger where there is none
-        return copied_state(self._job.state, self._scratch)
+            return shared
+        self._breaker(shared).state(self._job.target)  # begins a ledger where there is none
+        return Documents(*map(Copied, shared))
 
-    def _breaker(self, state: Path) -> Breaker:
-        return Breaker(files_of(state).breaker, self._clock, budget_of(self._settings))
+    def _breaker(self, kept: Documents) -> Breaker:
+        return Breaker(kept.breaker, self._clock, budget_of(self._settings))
 
     async def _executor(self) -> ExecutorPort:
         job = self._job

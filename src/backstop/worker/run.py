@@ -11,6 +11,7 @@ from typing import Final
 from backstop.clock import Clock
 from backstop.engine.database import connect
 from backstop.engine.durable import Engine, EngineConfig, engine
+from backstop.engine.place import DATABASE, database_of
 from backstop.engine.sealing import StateKey
 from backstop.engine.shared import documents_in
 from backstop.engine.watch import Watch
@@ -20,7 +21,6 @@ from backstop.executor.absent import NoExecutor
 from backstop.executor.client import ExecutorClient
 from backstop.pipeline.agent import executor_of, open_tools
 from backstop.pipeline.receipt import RECEIPTS, Signed, receipt_path, sign
-from backstop.settings import Settings
 from backstop.worker.config import WorkerConfig
 from backstop.worker.crash import killing
 from backstop.worker.mirror import Mirror
@@ -29,7 +29,6 @@ Told = Callable[[Sequence[Event], Signed], None]
 Heard = Callable[[Sequence[Event]], None]
 """As `Watch.on_events`."""
 
-_DATABASE: Final = "incidents.db"
 _KEY: Final = "state.key"
 _UNSIGNED: Final = Signed(None, "not signed: observe mode has no executor, which holds the key")
 _CATCH_UP: Final = 1000
@@ -54,17 +53,12 @@ class Worker:
 def engine_config(config: WorkerConfig) -> EngineConfig:
     """Raises ConfigError for a state key that cannot be used, or is not there although something was sealed with it."""
     settings = config.load_settings()
-    own = config.state.absolute() / _DATABASE
+    own = config.state.absolute() / DATABASE
     return EngineConfig(
         url=database_of(settings, config.state),
         key=StateKey.parse(settings.state_key.get_secret_value()) if settings.state_key else _key(config.state / _KEY, own),
         remediations=settings.max_remediations,
     )
-
-
-def database_of(settings: Settings, state: Path) -> str:
-    """Its URL, which may hold a password."""
-    return settings.database_url.get_secret_value() if settings.database_url else f"sqlite:///{state.absolute() / _DATABASE}"
 
 
 def _key(path: Path, database: Path) -> StateKey:
