@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.cli.processes import BACKSTOP, gone_within, typed
+from tests.cli.processes import BACKSTOP, gone_within, running_under, typed
 from tests.cli.serving import identities, serving
 from tests.cli.triaging import Desk, asked_by, broken_shop
 from tests.embedded import Embedded
@@ -59,7 +58,7 @@ def test_by_default_it_only_looks_and_has_no_executor(shop: Embedded, tmp_path: 
 def test_further_workers_work_too_and_one_that_is_killed_is_started_anew(shop: Embedded, tmp_path: Path) -> None:
     desk = Desk(tmp_path)
     with serving(desk, "--workers", "2", "--kubeconfig", shop.kubeconfigs["investigator"]) as service:
-        (worker,) = workers()
+        (worker,) = workers(tmp_path)
         subprocess.run(["kill", "-9", worker], check=True)
         incident = service.alert()
         assert service.until(incident, lambda found: found["state"] == "closed")["outcome"] == "escalated"
@@ -67,10 +66,21 @@ def test_further_workers_work_too_and_one_that_is_killed_is_started_anew(shop: E
     assert gone_within(tmp_path, 15) == []
 
 
-def workers() -> list[str]:
-    """The process ids of workers that this test's service has started."""
-    listed = subprocess.run(["ps", "-ewwo", "pid=,args="], capture_output=True, text=True, check=True).stdout
-    return [line.split()[0] for line in listed.splitlines() if f"{sys.executable} -m backstop.worker --config" in line]
+def workers(scratch: Path) -> list[str]:
+    """The process ids of the workers that a service of this test has started."""
+    return [line.split()[0] for line in running_under(scratch) if "-m backstop.worker --config" in line]
+
+
+def test_a_second_service_on_one_state_directory_is_refused(shop: Embedded, tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    with serving(desk, "--kubeconfig", shop.kubeconfigs["investigator"]):
+        ended = subprocess.run(
+            [BACKSTOP, "serve", "--port", "0", "--state", str(tmp_path / "state"), "--mode", "auto", *identities(shop)],
+            capture_output=True, text=True, check=False, timeout=60, env=desk.environment,
+        )  # fmt: skip
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert "runs on the state directory" in ended.stderr
+    assert asked_by(shop, "executor") == []
 
 
 @pytest.mark.parametrize(

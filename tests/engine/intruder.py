@@ -34,7 +34,7 @@ async def gone_on(directory: Path, shop: Shop, incident: str, approved_by: str |
             with contextlib.suppress(UsageError):  # it may not ask any more
                 await there.incidents.approve(incident, by=approved_by, why="mine")
         with contextlib.suppress(TimeoutError):
-            await reached(there.incidents, incident, "closed", "failed")
+            await reached(there.incidents, incident, "closed", "failed", within=30)
         return await there.incidents.find(incident), there.writes()
 
 

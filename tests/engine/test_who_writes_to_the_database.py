@@ -9,11 +9,14 @@ import pickle
 from pathlib import Path
 
 import pytest
+from dbos import EnqueueOptions
 
+from backstop.engine.durable import QUEUE
 from backstop.errors import EngineError
 from tests.engine.durable_shop import durable_shop
 from tests.engine.incidents_contract import alert, asking, reached
 from tests.engine.intruder import give, gone_on, intruder, parked, rewrite, send, steps
+from tests.engine.trouble import until
 
 
 async def test_an_approval_in_the_clear_is_none(tmp_path: Path) -> None:
@@ -66,7 +69,7 @@ async def test_a_step_stays_in_its_place(tmp_path: Path) -> None:
         give(database, waiting.id, early, after)
         give(database, waiting.id, late, before)
     ended, writes = await gone_on(tmp_path, shop, waiting.id, "ada")
-    assert (ended.state != "closed", writes) == (True, 0), ended.reason
+    assert (ended.state, writes) == ("failed", 0), ended.reason
 
 
 async def test_a_record_that_was_rewritten_is_not_gone_on_with(tmp_path: Path) -> None:
@@ -75,7 +78,7 @@ async def test_a_record_that_was_rewritten_is_not_gone_on_with(tmp_path: Path) -
     with intruder(tmp_path) as database:
         rewrite(database, waiting.id, lambda line: line.replace("requests to checkout fail", "all is well"))
     ended, writes = await gone_on(tmp_path, shop, waiting.id, "ada")
-    assert (ended.state != "closed", writes) == (True, 0), ended.reason
+    assert (ended.state, writes) == ("failed", 0), ended.reason
 
 
 async def test_a_record_of_which_the_end_was_cut_off_is_not_gone_on_with(tmp_path: Path) -> None:
@@ -85,7 +88,7 @@ async def test_a_record_of_which_the_end_was_cut_off_is_not_gone_on_with(tmp_pat
     with intruder(tmp_path) as database:
         database.execute("DELETE FROM backstop_events WHERE incident = ? AND seq > 3", (waiting.id,))
     ended, writes = await gone_on(tmp_path, shop, waiting.id, "ada")
-    assert (ended.state != "closed", writes) == (True, 0), ended.reason
+    assert (ended.state, writes) == ("failed", 0), ended.reason
 
 
 async def test_nobody_is_shown_another_write_than_the_one_that_is_asked_about(tmp_path: Path) -> None:
@@ -99,3 +102,31 @@ async def test_nobody_is_shown_another_write_than_the_one_that_is_asked_about(tm
         with pytest.raises(EngineError, match="changed since"):
             await there.incidents.approve(waiting.id, by="ada", why="it only restarts")
         assert there.writes() == 0
+
+
+async def test_an_incident_that_is_only_said_to_have_ended_has_not(tmp_path: Path) -> None:
+    shop, waiting = await parked(tmp_path)
+    with intruder(tmp_path) as database:
+        database.execute("UPDATE backstop_incidents SET outcome = 'no_fault'")
+    async with durable_shop(tmp_path, shop) as there:
+        await there.incidents.approve(waiting.id, by="ada", why="it is right")
+        await reached(there.incidents, waiting.id, "closed")
+        assert there.writes() == 1
+
+
+async def test_a_workflow_of_another_name_does_not_work_an_incident_a_second_time(tmp_path: Path) -> None:
+    """Its alert is sealed, and could be another incident's."""
+    async with durable_shop(tmp_path) as there:
+        waiting = await asking(there)
+        engine = there.incidents
+        options: EnqueueOptions = {"workflow_name": "incident", "queue_name": QUEUE, "workflow_id": "twin", "app_version": "1"}
+        with engine._store.engine.begin() as connection:
+            again = options | {"queue_partition_key": "elsewhere"}
+            engine._client.enqueue_in_transaction(connection, again, alert().model_dump(mode="json"))
+        await until(lambda: status(tmp_path, "twin") == "ERROR")
+        assert (await engine.find(waiting.id)).state == "awaiting_approval"
+
+
+def status(directory: Path, workflow: str) -> str:
+    with intruder(directory) as database:
+        return str(database.execute("SELECT status FROM workflow_status WHERE workflow_uuid = ?", (workflow,)).fetchone()[0])

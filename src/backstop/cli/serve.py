@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from backstop.events import Event
     from backstop.executor.process import WriteAccess
     from backstop.pipeline.receipt import Signed
+    from backstop.records import ApprovalRequest
     from backstop.service.access import Access
     from backstop.worker.installation import Installation
 
@@ -113,7 +114,7 @@ async def _serve(installation: Installation, access: Access, host: str, port: in
     from backstop.worker.installation import installed
 
     clock = SystemClock()
-    async with installed(installation, clock, _told, _heard, _say) as working:
+    async with installed(installation, clock, _told, _heard, _hear, _say) as working:
         app = build_app(working.engine, access, load_policy(installation.config.policy), clock=clock, receipts=working.receipts)
         await serve(app, access, host=host, port=port, on_ready=lambda url: _ready(url, installation, access))
 
@@ -128,7 +129,7 @@ async def _work(installation: Installation) -> None:
     leave = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, leave.set)
-    async with installed(installation, SystemClock(), _told, _heard, _say):
+    async with installed(installation, SystemClock(), _told, _heard, _hear, _say):
         _say(f"working ({_how_far(installation)}); Ctrl-C ends it, and what has not ended goes on at the next start")
         await leave.wait()
 
@@ -161,9 +162,22 @@ def _heard(events: Sequence[Event]) -> None:
 
     for event in events if events and events[0].seq > 1 else ():
         if isinstance(event.body, ApprovalAsked):
-            asks = event.body.request
-            until = f"until {asks.expires_at:%H:%M:%S} UTC"
-            _say(f"{event.incident} asks {until}: {asks.action}; see it with: backstop incidents show {event.incident}")
+            _tell_question(event.incident, event.body.request)
+
+
+def _hear(said: dict[str, Any]) -> None:
+    """What a worker beside this one says: see `python -m backstop.worker`."""
+    from backstop.records import ApprovalRequest
+
+    if "asks" in said:
+        _tell_question(said["incident"], ApprovalRequest.model_validate(said["asks"]))
+    elif "closed" in said:
+        _say(f"{said['incident']} {said['closed']['kind']}: {said['closed']['reason']}; {said['signed']}")
+
+
+def _tell_question(incident: str, asks: ApprovalRequest) -> None:
+    until = f"until {asks.expires_at:%H:%M:%S} UTC"
+    _say(f"{incident} asks {until}: {asks.action}; see it with: backstop incidents show {incident}")
 
 
 def _say(line: str) -> None:

@@ -35,7 +35,7 @@ from backstop.engine.turns import TurnTaking
 from backstop.engine.waiting import Parked, Waiting
 from backstop.engine.watch import Watch
 from backstop.errors import EngineError, InvariantError, UsageError
-from backstop.events import Event
+from backstop.events import Closed, Event
 from backstop.pipeline.incident import Incident, work
 from backstop.pipeline.redact import redact_alert
 from backstop.pipeline.session import Tools
@@ -89,7 +89,10 @@ _NONE: Final = TypeAdapter(None)
 async def _incident(alert: dict[str, JsonValue]) -> str:
     if _running is None:
         raise InvariantError("no engine runs in this process")
-    return await _running.run(Alert.model_validate_json(_json(alert)))
+    known = Alert.model_validate_json(_json(alert))
+    if known.id != DBOS.workflow_id:
+        raise InvariantError(f"the workflow {DBOS.workflow_id} is of the incident {known.id}")
+    return await _running.run(known)
 
 
 def _json(value: JsonValue) -> str:
@@ -231,8 +234,10 @@ class Engine:
         found = await self.find(alert.id)
         if found.state == "cancelled" and found.outcome is None:
             return "cancelled"
-        if found.outcome is not None:  # killed between its end and DBOS's word of it
-            return await self._closed(alert.id, found.outcome.value)
+        if found.outcome is not None:  # killed between its end and DBOS's word of it: if its record says so, too
+            for event in await self.events(alert.id):
+                if isinstance(event.body, Closed):
+                    return await self._closed(alert.id, event.body.outcome.kind.value)
         if found.asks is not None:
             await self._waiting.require_told(alert.id, found.asks)
         log = KeptLog(alert.id, self._store, self._clock, owner=secrets.token_hex(8), heard=self._watch.on_events)

@@ -101,7 +101,7 @@ class Store:
         if prefix:
             chosen = chosen.where(sa.func.substr(INCIDENTS.c.id, 1, len(prefix)) == prefix)
         with explained(self.engine), self.engine.connect() as connection:
-            return tuple(self._summary(row) for row in connection.execute(chosen).mappings())
+            return tuple(self._summary(row) for row in connection.execute(chosen).mappings().all())
 
     def counts(self) -> Counts:
         grouped = sa.select(INCIDENTS.c.state, INCIDENTS.c.outcome, sa.func.count()).group_by(
@@ -126,7 +126,7 @@ class Store:
     def rows(self, incident: str, after: int = 0) -> tuple[Row, ...]:
         chosen = sa.select(EVENTS).where(EVENTS.c.incident == incident, EVENTS.c.seq > after).order_by(EVENTS.c.seq)
         with explained(self.engine), self.engine.connect() as connection:
-            found = connection.execute(chosen).mappings()
+            found = connection.execute(chosen).mappings().all()  # whole: half-read, the connection would see no later write
             return tuple(Row(row["step"], row["inside"], Event.model_validate_json(self._read(row["line"]))) for row in found)
 
     def claim(self, incident: str, owner: str) -> None:
@@ -175,6 +175,7 @@ class Store:
         """The engine cannot go on with it, and its turn is somebody else's."""
         open_still = sa.and_(INCIDENTS.c.id == incident, INCIDENTS.c.outcome.is_(None))  # how it ended stays
         changes = {"state": "failed", "reason": reason, "updated_at": self.clock.now().isoformat(), "asks": None}
+        changes["owner"] = None  # nothing that the run still had to say makes it look worked on
         with explained(self.engine), self.engine.begin() as connection:
             connection.execute(INCIDENTS.update().where(open_still).values(changes))
             connection.execute(REMEDIATIONS.delete().where(REMEDIATIONS.c.incident == incident))

@@ -29,4 +29,6 @@ def told(crash: Crash) -> str:
     """For people."""
     if crash is None:
         return "inside the write: the cluster carried it out, and the answer never came"
+    if "step" not in crash:
+        return f"at its moment {crash['moment']}"
     return {"begins": "before", "done": "at the end of", "kept": "after"}[crash["phase"]] + f" its step {crash['step']}"

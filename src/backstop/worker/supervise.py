@@ -21,13 +21,14 @@ AGAIN_MAX_SECONDS: Final = 30.0
 _LINE: Final = 2**20
 
 Say = Callable[[str], None]
+Hear = Callable[[dict[str, Any]], None]
 
 
 class _Child:
     """`python -m MODULE ARGUMENTS`, with its complaints in `log`."""
 
-    def __init__(self, name: str, command: Sequence[str | Path], log: Path, say: Say) -> None:
-        self._name, self._command, self._log, self._say = name, [*map(str, command)], log, say
+    def __init__(self, name: str, command: Sequence[str | Path], log: Path, say: Say, hear: Hear) -> None:
+        self._name, self._command, self._log, self._say, self._hear = name, [*map(str, command)], log, say, hear
         self.process: asyncio.subprocess.Process | None = None
 
     async def start(self) -> dict[str, Any]:
@@ -56,8 +57,9 @@ class _Child:
         while True:
             assert self.process is not None  # noqa: S101  it was started
             assert self.process.stdout is not None  # noqa: S101
-            while await self.process.stdout.readline():
+            while line := await self.process.stdout.readline():
                 pause = AGAIN_SECONDS
+                self._hear(json.loads(line))
             self._say(f"the {self._name} ended ({_status(await self.process.wait())}) and is started anew")
             await asyncio.sleep(pause)
             pause = min(2 * pause, AGAIN_MAX_SECONDS)
@@ -74,10 +76,13 @@ def _status(code: int) -> str:
 
 
 @asynccontextmanager
-async def kept(name: str, command: Sequence[str | Path], log: Path, say: Say) -> AsyncIterator[dict[str, Any]]:
+async def kept(
+    name: str, command: Sequence[str | Path], log: Path, say: Say, hear: Hear = lambda _said: None
+) -> AsyncIterator[dict[str, Any]]:
     """Keeps `python -m COMMAND` running until the end of the block, in a session of its own, so that no Ctrl-C of a terminal
-    reaches it in the middle of a write. Gives what it said first. Raises UsageError if it does not start the first time."""
-    child = _Child(name, command, log, say)
+    reaches it in the middle of a write. Gives what it said first; `hear` has each line after it. Raises UsageError if it does not
+    start the first time."""
+    child = _Child(name, command, log, say, hear)
     try:
         first = await child.start()
         keeping = asyncio.create_task(child.keep())
