@@ -165,6 +165,7 @@ def test_auto_still_asks_about_what_no_model_proposed(desk: Desk, shop: Embedded
 
 
 def test_an_executor_that_cannot_start_is_one_sentence(desk: Desk, shop: Embedded) -> None:
-    words = arguments(shop)
-    broken = tuple("none" if word == shop.kubeconfigs["executor"] else word for word in words)
-    assert "the executor does not start: there is no kubeconfig at none" in desk.refused(*broken)
+    words, nonsense = arguments(shop), desk.directory / "nonsense"
+    nonsense.write_text("clusters: none")
+    broken = tuple(nonsense if word == shop.kubeconfigs["executor"] else word for word in words)
+    assert f"the executor does not start: the kubeconfig {nonsense}" in desk.refused(*broken)

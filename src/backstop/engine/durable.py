@@ -35,7 +35,7 @@ from backstop.engine.turns import TurnTaking
 from backstop.engine.waiting import Parked, Waiting
 from backstop.engine.watch import Watch
 from backstop.errors import EngineError, InvariantError, UsageError
-from backstop.events import Closed, Event
+from backstop.events import ApprovalAsked, Closed, Event
 from backstop.pipeline.incident import Incident, work
 from backstop.pipeline.redact import redact_alert
 from backstop.pipeline.session import Tools
@@ -241,7 +241,8 @@ class Engine:
         if found.asks is not None:
             await self._waiting.require_told(alert.id, found.asks)
         log = KeptLog(alert.id, self._store, self._clock, owner=secrets.token_hex(8), heard=self._watch.on_events)
-        resumed = await log.load() > 0
+        last = await log.load()
+        resumed = last is not None and not isinstance(last, ApprovalAsked)  # who waited for a person was left by nobody
         memo = KeptMemo(self._store.engine, self._config.key, alert.id, log.owner)
         await memo.load()
         steps = KeptSteps(

@@ -86,15 +86,15 @@ class KeptLog:
         self._flushing = asyncio.Lock()
         self._background: asyncio.Task[None] | None = None
 
-    async def load(self) -> int:
-        """Takes the record over, and gives how many events are on it. Raises EngineError, also for one that does not hold."""
+    async def load(self) -> AnyBody | None:
+        """Takes the record over, and gives what was said last. Raises EngineError, also for one that does not hold."""
         await asyncio.to_thread(self.store.claim, self.incident, self.owner)
         rows = await asyncio.to_thread(self.store.rows, self.incident)
         for row in rows:
             self._known[_mark(Place(row.step, row.inside), row.event.body)] += 1
             self._hashes.append(_following(row.event, self.head))
         self.heard([row.event for row in rows])
-        return len(rows)
+        return rows[-1].event.body if rows else None
 
     @property
     def head(self) -> tuple[int, str]:
