@@ -110,8 +110,15 @@ async def test_one_that_ended_and_was_killed_before_dbos_knew_is_told_as_ended_o
         on_record = await there.incidents.events(asked.id)
     with contextlib.closing(sqlite3.connect(tmp_path / "incidents.db")) as database, database:
         database.execute("DELETE FROM operation_outputs")  # as if another release knew none of its steps
+        database.execute("INSERT INTO backstop_memos VALUES (?, 'k', 'what a model said')", (asked.id,))
     async with durable_shop(tmp_path, there.shop, watch=Watch(on_closed=killed)) as again:
         await until(lambda: told == [asked.id, asked.id])
         ended = await again.incidents.find(asked.id)
         assert await again.incidents.events(asked.id) == on_record
+        await until(lambda: not kept_answers(tmp_path))
     assert (ended.state, ended.outcome, again.writes()) == ("closed", OutcomeKind.RESOLVED, 1)
+
+
+def kept_answers(directory: Path) -> list[tuple[str, ...]]:
+    with contextlib.closing(sqlite3.connect(directory / "incidents.db")) as database:
+        return database.execute("SELECT * FROM backstop_memos").fetchall()

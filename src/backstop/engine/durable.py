@@ -231,19 +231,19 @@ class Engine:
     async def _worked(self, alert: Alert) -> str:
         if self._tools is None or self._stopped:
             raise asyncio.CancelledError("this process works no incidents")
+        log = KeptLog(alert.id, self._store, self._clock, owner=secrets.token_hex(8), heard=self._watch.on_events)
+        memo = KeptMemo(self._store.engine, self._config.key, alert.id, log.owner)
         found = await self.find(alert.id)
         if found.state == "cancelled" and found.outcome is None:
             return "cancelled"
         if found.outcome is not None:  # killed between its end and DBOS's word of it: if its record says so, too
             for event in await self.events(alert.id):
                 if isinstance(event.body, Closed):
-                    return await self._closed(alert.id, event.body.outcome.kind.value)
+                    return await self._closed(memo, event.body.outcome.kind.value)
         if found.asks is not None:
             await self._waiting.require_told(alert.id, found.asks)
-        log = KeptLog(alert.id, self._store, self._clock, owner=secrets.token_hex(8), heard=self._watch.on_events)
         last = await log.load()
         resumed = last is not None and not isinstance(last, ApprovalAsked)  # who waited for a person was left by nobody
-        memo = KeptMemo(self._store.engine, self._config.key, alert.id, log.owner)
         await memo.load()
         steps = KeptSteps(
             incident=alert.id,
@@ -257,12 +257,13 @@ class Engine:
         )
         outcome = await work(Incident(await self._tools_of(steps, log), alert))
         await log.flush()
-        await memo.forget()
-        return await self._closed(alert.id, outcome.kind.value)
+        return await self._closed(memo, outcome.kind.value)
 
-    async def _closed(self, incident: str, outcome: str) -> str:
-        await asyncio.to_thread(self._store.end_turn, incident)
-        await self._watch.on_closed(await self.events(incident))
+    async def _closed(self, memo: KeptMemo, outcome: str) -> str:
+        """Whatever follows an end, once more if it was cut off."""
+        await asyncio.to_thread(self._store.end_turn, memo.incident)
+        await self._watch.on_closed(await self.events(memo.incident))
+        await memo.forget()
         return outcome
 
     async def _leave(self, incident: str, interrupted: Interrupted) -> NoReturn:
