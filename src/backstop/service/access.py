@@ -77,7 +77,7 @@ class Access:
             if self.monitoring_token is None:
                 return Refusal(403, "alerts are taken from whoever has a token, and none is set", "set BACKSTOP_MONITORING_TOKEN")
             return Refusal(401, "this needs the monitoring token", "send it as Authorization: Bearer TOKEN")
-        return _foreign(asker)
+        return foreign(asker)
 
     def _known(self, path: str, authorization: str) -> bool:
         monitoring = path == _METRICS or path.startswith(_ALERTS)
@@ -97,7 +97,7 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def _foreign(asker: Asker) -> Refusal | None:
+def foreign(asker: Asker) -> Refusal | None:
     """A page in a browser on this machine reaches a loopback address too: by its own name for it (DNS rebinding), or from its
     own origin."""
     if asker.client is None or not is_loopback(asker.client):

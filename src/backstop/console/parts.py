@@ -1,0 +1,34 @@
+"""What a console shows, handed to it by whoever serves it. What is None is not there, and its page says so."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from backstop.clock import Clock
+from backstop.console.leaving import Leaving
+from backstop.console.sessions import Sessions
+from backstop.engine.port import Incidents
+from backstop.policy import Policy
+from backstop.service.access import Access
+from backstop.settings import Settings
+
+RUNS: Final = Path(".backstop") / "runs"
+"""Where drills are kept, below the directory that a command was started in: `scenarios.drill.default_record`."""
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Of one console. `runs` holds one directory per drill; `drills`: whether a click may play one here."""
+
+    incidents: Incidents
+    access: Access
+    policy: Policy
+    clock: Clock
+    sessions: Sessions
+    settings: Settings
+    receipts: Path | None = None
+    runs: Path = RUNS
+    drills: bool = False
+    leaving: Leaving = field(default_factory=Leaving)
