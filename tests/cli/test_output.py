@@ -12,8 +12,9 @@ import pytest
 from rich.console import Console
 
 from backstop.cli import screen
+from backstop.scenarios.frames import AnyBody, Frame, Sampled, Told
 from backstop.scenarios.registry import HEADLINE, SCENARIOS
-from backstop.scenarios.story import Line, Note
+from backstop.scenarios.story import LaneName, Line
 from tests.cli.processes import typed
 
 
@@ -37,22 +38,25 @@ def test_the_scenarios_and_the_faults_are_listed() -> None:
     assert "bad-release" in typed("sandbox", "break", "--list").stdout
 
 
-def notes() -> Iterator[Note]:
+def frame(t: float, lane: LaneName, body: AnyBody) -> Frame:
+    return Frame(n=1, t=t, lane=lane, body=body)
+
+
+def frames() -> Iterator[Frame]:
     for number in range(80):
-        yield Note(number, "naive", rate=None if number < 3 else 1.0)
+        yield frame(number, "naive", Sampled(rate=None if number < 3 else 1.0))
     long = Line("believes it: " + "the database is overloaded " * 9, "bad", "injected", "diagnosis", "good")
-    yield Note(1, "naive", long)
-    yield Note(
-        1, "backstop", Line("quality gate REFUSED scale deployment/prod-db replicas=0", "warn", stage="quality_gate", light="bad")
-    )
+    yield frame(1, "naive", Told(line=long))
+    refused = "quality gate REFUSED scale deployment/prod-db replicas=0"
+    yield frame(1, "backstop", Told(line=Line(refused, "warn", stage="quality_gate", light="bad")))
 
 
 @pytest.mark.parametrize("width", [60, 80, 120, 200])
 def test_two_columns_fit_the_terminal(width: int) -> None:
     console = Console(width=width, height=30, force_terminal=True, record=True, file=io.StringIO())
     columns = screen.Columns(console, SCENARIOS[HEADLINE], 7, ("naive", "backstop"))
-    for note in notes():
-        columns._hear(note)
+    for heard in frames():
+        columns._hear(heard)
     console.print(columns._draw())
     drawn = console.export_text().splitlines()
     assert len(drawn) <= 30
@@ -66,8 +70,8 @@ def test_two_columns_fit_the_terminal(width: int) -> None:
 
 def test_a_pipe_gets_plain_lines(capsys: pytest.CaptureFixture[str]) -> None:
     with screen.screen_for(SCENARIOS[HEADLINE], 7, ("naive", "backstop"), quiet=False) as listen:
-        for note in notes():
-            listen(note)
+        for heard in frames():
+            listen(heard)
     out = capsys.readouterr().out
     assert not re.search(r"\x1b", out)
     assert len(out.splitlines()) == 3

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -14,9 +14,10 @@ from backstop.errors import UsageError
 
 if TYPE_CHECKING:
     from backstop.scenarios.base import Scenario
+    from backstop.scenarios.frames import Listener
     from backstop.scenarios.live import Live
     from backstop.scenarios.report import DrillReport
-    from backstop.scenarios.story import LaneName, Note
+    from backstop.scenarios.story import LaneName
 
 
 class Agents(StrEnum):
@@ -101,8 +102,7 @@ def _play(scenario: Scenario, agent: Agents, seed: int, record: Path | None, as_
     from backstop.cli.screen import screen_for
     from backstop.clock import SystemClock
     from backstop.scenarios.drill import default_record, prepare_record
-    from backstop.scenarios.expectations import EXPECTATIONS
-    from backstop.scenarios.report import shortfalls
+    from backstop.scenarios.report import unmet
 
     kept = prepare_record(record or default_record(Path.cwd(), scenario.name, seed, SystemClock().now()))
     lanes = agent.lanes()
@@ -113,7 +113,7 @@ def _play(scenario: Scenario, agent: Agents, seed: int, record: Path | None, as_
     except (KeyboardInterrupt, asyncio.CancelledError):
         sys.stderr.write("backstop: interrupted; every process of the drill was stopped\n")
         raise typer.Exit(130) from None
-    missed = shortfalls(EXPECTATIONS[scenario.expect], report.agents["backstop"]) if "backstop" in report.agents else []
+    missed = unmet(scenario, report)
     if as_json:
         typer.echo(report.model_dump_json())
     else:
@@ -124,7 +124,7 @@ def _play(scenario: Scenario, agent: Agents, seed: int, record: Path | None, as_
 
 
 async def _run(
-    scenario: Scenario, seed: int, lanes: tuple[LaneName, ...], record: Path, listen: Callable[[Note], None], live: Live | None
+    scenario: Scenario, seed: int, lanes: tuple[LaneName, ...], record: Path, listen: Listener, live: Live | None
 ) -> DrillReport:
     import asyncio
     import signal

@@ -7,7 +7,7 @@ import signal
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Protocol
@@ -21,8 +21,9 @@ from rich.text import Text
 from backstop.cli.summary import summary_table
 from backstop.pipeline import STAGES
 from backstop.scenarios.base import Scenario
+from backstop.scenarios.frames import Frame, Listener, Sampled
 from backstop.scenarios.report import DrillReport
-from backstop.scenarios.story import LaneName, Line, Mood, Note
+from backstop.scenarios.story import LaneName, Line, Mood
 
 STYLES: Final[dict[Mood, str]] = {"plain": "", "good": "green", "bad": "bold red", "warn": "yellow"}
 LIGHTS: Final[dict[Mood, str]] = {"plain": "bold cyan", "good": "green", "bad": "bold red", "warn": "yellow"}
@@ -38,9 +39,9 @@ NOT_SIGNED: Final = "There is no signed receipt of it."
 
 
 class Screen(Protocol):
-    """Where a drill is shown. Opened with `with`; what it gives is told every note."""
+    """Where a drill is shown. Opened with `with`; what it gives is told every frame."""
 
-    def __enter__(self) -> Callable[[Note], None]: ...
+    def __enter__(self) -> Listener: ...
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None: ...
 
@@ -71,7 +72,7 @@ class Quiet:
     def __init__(self, console: Console) -> None:
         self._console = console
 
-    def __enter__(self) -> Callable[[Note], None]:
+    def __enter__(self) -> Listener:
         return lambda _: None
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
@@ -93,14 +94,14 @@ class Lines(Quiet):
         super().__init__(console)
         self._scenario, self._seed = scenario, seed
 
-    def __enter__(self) -> Callable[[Note], None]:
+    def __enter__(self) -> Listener:
         self._print(f"{self._scenario.name} (seed {self._seed}): {self._scenario.summary}")
         return self._hear
 
-    def _hear(self, note: Note) -> None:
-        if note.line is not None:
-            source = f" [{note.line.source}]" if note.line.source else ""
-            self._print(f"{note.seconds:6.1f}s  {note.lane or '':9} {note.line.text}{source}")
+    def _hear(self, frame: Frame) -> None:
+        if (line := frame.told) is not None:
+            source = f" [{line.source}]" if line.source else ""
+            self._print(f"{frame.t:6.1f}s  {frame.lane or '':9} {line.text}{source}")
 
     def _print(self, text: str) -> None:
         self._console.print(text, soft_wrap=True, markup=False)
@@ -115,18 +116,18 @@ class _Column:
         self.lines: deque[Line] = deque(maxlen=60)
         self._turn = threading.Lock()  # the screen is drawn by a thread of its own
 
-    def hear(self, note: Note) -> None:
+    def hear(self, frame: Frame) -> None:
         with self._turn:
-            self._take(note)
+            if isinstance(frame.body, Sampled):
+                self.rates.append(frame.body.rate)
+            elif frame.told is not None:
+                self._take(frame.told)
 
-    def _take(self, note: Note) -> None:
-        if note.line is None:
-            self.rates.append(note.rate)
-            return
-        self.lines.append(note.line)
-        if note.line.stage:
-            self.lights.pop(note.line.stage, None)  # the last one lit is the one at work
-            self.lights[note.line.stage] = note.line.light
+    def _take(self, line: Line) -> None:
+        self.lines.append(line)
+        if line.stage:
+            self.lights.pop(line.stage, None)  # the last one lit is the one at work
+            self.lights[line.stage] = line.light
 
     def draw(self, title: str, width: int, rows: int, console: Console) -> Panel:
         with self._turn:
@@ -172,7 +173,7 @@ class Columns(Quiet):
         self._columns = {lane: _Column() for lane in lanes}
         self._live = Live(console=console, auto_refresh=True, refresh_per_second=8, get_renderable=self._draw)
 
-    def __enter__(self) -> Callable[[Note], None]:
+    def __enter__(self) -> Listener:
         self._live.__enter__()
         return self._hear
 
@@ -182,10 +183,10 @@ class Columns(Quiet):
     def __repr__(self) -> str:
         return f"Columns({', '.join(self._columns)})"
 
-    def _hear(self, note: Note) -> None:
+    def _hear(self, frame: Frame) -> None:
         for lane, column in self._columns.items():
-            if note.lane in {None, lane}:
-                column.hear(note)
+            if frame.lane in {None, lane}:
+                column.hear(frame)
 
     def _draw(self) -> RenderableType:
         width = self._console.width

@@ -53,8 +53,8 @@ class Ending:
 class Expectation:
     """What Backstop must do. Harming nothing is expected of every scenario and needs no words here."""
 
-    endings: tuple[Ending, ...]  # one per incident
-    writes: int  # exactly so many reach the cluster
+    endings: tuple[Ending, ...] | None  # one per incident; None: any of the four outcomes
+    writes: int | None  # exactly so many reach the cluster; None: as many as its rules allow
     fired: frozenset[Defense] = field(default_factory=frozenset)  # these defences must fire
     silent: frozenset[Defense] = field(default_factory=frozenset)  # and these must not: that would be a false positive
     error_rate_end: float | None = None  # at most so much, measured after the end

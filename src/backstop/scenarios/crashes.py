@@ -12,6 +12,7 @@ HELD: Final = frozenset({"hang", "hold_reply", "late"})
 
 CRASHES: Final[dict[str, tuple[Crash, ...]]] = {
     "none": (),
+    "inside-the-write": (None,),
     "every-stage": (
         {"step": "look", "phase": "kept"},
         {"step": "diagnose", "phase": "kept"},

@@ -19,26 +19,30 @@ from aiohttp import ClientError, ClientSession
 
 from backstop.clock import SystemClock
 from backstop.errors import BackstopError, InvariantError, UsageError
-from backstop.events import Event, read_events
+from backstop.events import read_events
 from backstop.records import Alert
 from backstop.sandbox.faults import FAULTS, send
+from backstop.scenarios.agent_settings import agent_settings
 from backstop.scenarios.api_faults import API_FAULTS
 from backstop.scenarios.base import NAMESPACE, Scenario
 from backstop.scenarios.bypasses import BYPASSES, Tried
 from backstop.scenarios.bystanders import BYSTANDERS
 from backstop.scenarios.crashes import CRASHES
 from backstop.scenarios.follower import Follower
+from backstop.scenarios.frames import Listener, RunRecord
 from backstop.scenarios.harm import Assessment
 from backstop.scenarios.lane import Lane, LaneName
 from backstop.scenarios.live import Live
 from backstop.scenarios.meter import Counters, Meter
-from backstop.scenarios.model_scripts import JUDGES, MODEL_SCRIPTS, script
+from backstop.scenarios.model_scripts import script
 from backstop.scenarios.observer import Measurements
 from backstop.scenarios.process import Child
 from backstop.scenarios.provider import provider_account
+from backstop.scenarios.replicas import Replicas
 from backstop.scenarios.report import AgentReport, DrillReport, ErrorRate, Measured, backstop_report, naive_report, read_notes
 from backstop.scenarios.scratch import occupied
-from backstop.scenarios.story import BackstopTeller, Line, Note, tell_bypass, tell_fault, tell_kill, tell_naive
+from backstop.scenarios.story import Line, tell_bypass, tell_fault, tell_kill
+from backstop.scenarios.telling import Telling, begun, ended
 
 PROVEN_SECONDS = 1.5
 """So long the shop runs well before it is broken: what it runs then is proven by whole seconds, as creation times are."""
@@ -50,7 +54,6 @@ SETTLE_SECONDS = 5.0
 END_WINDOW_SECONDS = 2.0
 
 
-Listener = Callable[[Note], None]
 Journal = list[dict[str, Any]] | None
 
 
@@ -64,7 +67,7 @@ class _Run:
 
 
 class Drill:
-    """One run. `record` is kept, `scratch` is not; `listen` hears what happens while it happens."""
+    """One run. `record` is kept, `scratch` is not; `telling` is told what happens while it happens."""
 
     def __init__(
         self,
@@ -74,30 +77,29 @@ class Drill:
         *,
         record: Path,
         scratch: Path,
-        listen: Listener,
+        telling: Telling,
         live: Live | None = None,
     ) -> None:
         self._scenario = scenario
         self._seed = seed
         self._record = record
         self._scratch = scratch
-        self._listen = listen
+        self._telling = telling
         self._live = live
         self._clock = SystemClock()
-        self._began = time.monotonic()
         self._lanes = [self._lane(name) for name in lanes]
         self._service = f"{NAMESPACE}/{scenario.page.service}"
         self._meters: dict[LaneName, Meter] = {}
         self._observers: dict[LaneName, Measurements] = {}
         self._runs = {name: _Run() for name in lanes}
         self._up = {name: asyncio.Event() for name in lanes}
-        self._followers = {lane.name: self._follower(lane) for lane in self._lanes}
+        self._followers = {lane.name: Follower(lane.events, telling.of(lane.name)) for lane in self._lanes}
         self._tasks: list[asyncio.Task[None]] = []
 
     async def run(self) -> DrillReport:
         """The whole drill. Raises BackstopError if it could not be held; whatever happens, nothing is left running."""
         emulator: Child | None = None
-        self._say(Line("starting a cluster and an agent for each side, and the model emulator"))
+        self._telling.say(Line("starting a cluster and an agent for each side, and the model emulator"))
         try:
             emulator = await self._start_emulator()
             url = asyncio.create_task(_url(emulator))
@@ -111,21 +113,13 @@ class Drill:
 
     def _lane(self, name: LaneName) -> Lane:
         crashes = CRASHES[self._scenario.crashes]
-        on_kill = lambda who, where: self._say(tell_kill(who, where), name)  # noqa: E731
+        on_kill = lambda who, where: self._telling.say(tell_kill(who, where), name, "kill")  # noqa: E731
         return Lane(name, self._scratch / name[0], self._record / name, self._seed, crashes, on_kill)
 
     async def _start(self, lane: Lane, url: asyncio.Task[str]) -> None:
         await lane.start_cluster()
         self._up[lane.name].set()
-        await lane.start_agent(await url, self._setup(lane.name, await url))
-
-    def _setup(self, lane: LaneName, url: str) -> dict[str, Any]:
-        """How an agent is set up to meet what the scenario does to its models."""
-        fault = MODEL_SCRIPTS[self._scenario.models]
-        if self._live is not None:
-            return self._live.settings(lane, fault, url)
-        both = {"model_chain": list(fault.chain), "judge_models": list(JUDGES), "providers": dict(fault.providers), "models": {}}
-        return both | {"models_silent_source": "injected"} | (dict(fault.guards) if lane == "backstop" else {})
+        await lane.start_agent(await url, agent_settings(self._scenario, self._live, lane.name, await url))
 
     async def _start_emulator(self) -> Child:
         file = self._scratch / "script.json"
@@ -140,19 +134,25 @@ class Drill:
         await asyncio.gather(*(up.wait() for up in self._up.values()))
         for lane in self._lanes:
             self._observers[lane.name] = Measurements(lane.kube, NAMESPACE, self._clock)
-            self._meters[lane.name] = Meter(lane.kube, self._service, self._rate_listener(lane.name))
-            self._follow(self._meters[lane.name].run())
+            self._measure_traffic(lane)
         await asyncio.gather(*(observer.settled(RISE_SECONDS) for observer in self._observers.values()))
         well = f"requests of {self._service} fail before anything was broken"
         await self._everywhere(lambda c: c.recent_rate == 0.0, PROVEN_SECONDS, well)
-        self._say(Line("the clusters answer, the shop is up, traffic flows", "good"))
+        self._telling.say(Line("the clusters answer, the shop is up, traffic flows", "good"))
         fault = FAULTS[self._scenario.cluster]
         await asyncio.gather(*(send(lane.admin, fault.calls) for lane in self._lanes))
-        self._say(Line(fault.summary, "bad", "injected"))
+        self._telling.say(Line(fault.summary, "bad", "injected"), mark="fault" if fault.calls else None)
         if not fault.calls:
             return  # nothing that could hurt
         failing = f"the fault {self._scenario.cluster} makes no requests of {self._service} fail"
         await self._everywhere(lambda c: (c.recent_rate or 0.0) >= ALERT_RATE, ALERT_HOLD_SECONDS, failing)
+
+    def _measure_traffic(self, lane: Lane) -> None:
+        replicas = Replicas(lane.kube, NAMESPACE)
+        meter = Meter(lane.kube, self._service, lambda counters: self._telling.sample(lane.name, counters, replicas))
+        self._meters[lane.name] = meter
+        self._follow(replicas.run())
+        self._follow(meter.run())
 
     async def _everywhere(self, wanted: Callable[[Counters], bool], seconds: float, otherwise: str) -> None:
         """Waits until the traffic of every lane has been as wanted for so long."""
@@ -187,13 +187,13 @@ class Drill:
         await asyncio.gather(*(send(lane.admin, calls) for lane in self._lanes))
         await asyncio.gather(*(observer.settled(SETTLE_SECONDS) for observer in self._observers.values()))
         await asyncio.gather(*(observer.cleared(SETTLE_SECONDS) for observer in self._observers.values()))  # so that both see alike
-        self._say(Line(bystander.summary, "bad", "injected"))
+        self._telling.say(Line(bystander.summary, "bad", "injected"), mark="colleague")
 
     async def _work(self, lane: Lane, alerts: list[Alert]) -> None:
         for alert, advance in zip(alerts, self._scenario.advances, strict=True):
             if advance:
                 await lane.advance(advance)
-            self._say(Line(f"alert: {alert.summary}", "bad"), lane.name)
+            self._telling.say(Line(f"alert: {alert.summary}", "bad"), lane.name, "alert")
             began = time.monotonic()
             closed = await lane.work(alert, self._scenario.patience if lane.name == "naive" else None)
             self._runs[lane.name].seconds += time.monotonic() - began
@@ -207,10 +207,10 @@ class Drill:
     async def _go_around(self, lane: Lane) -> None:
         self._runs[lane.name].bypass = await lane.go_around(BYPASSES[self._scenario.bypass])
         for tried in self._runs[lane.name].bypass:
-            self._say(tell_bypass(tried), lane.name)
+            self._telling.say(tell_bypass(tried), lane.name, "bypass")
 
     async def _report(self, journal: Journal) -> DrillReport:
-        self._say(Line("measuring what is left"))
+        self._telling.say(Line("measuring what is left"))
         await asyncio.sleep(self._scenario.aftermath)
         reports = await asyncio.gather(*(self._measure(lane, journal) for lane in self._lanes))
         agents = {lane.name: report for lane, report in zip(self._lanes, reports, strict=True)}
@@ -258,26 +258,12 @@ class Drill:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await asyncio.gather(*(observer.stop() for observer in self._observers.values()))
         await asyncio.gather(*(lane.stop() for lane in self._lanes), *([emulator.stop()] if emulator else []))
+        for follower in self._followers.values():
+            follower.catch_up()
 
     async def _tell_faults(self, lane: Lane) -> None:
         async for fired in lane.faults_fired():
-            self._say(tell_fault(fired), lane.name)
-
-    def _follower(self, lane: Lane) -> Follower:
-        teller = BackstopTeller()
-
-        def tell(text: str) -> None:
-            line = teller.tell(Event.model_validate_json(text).body) if lane.name == "backstop" else tell_naive(json.loads(text))
-            if line is not None:
-                self._say(line, lane.name)
-
-        return Follower(lane.events, tell)
-
-    def _say(self, line: Line, lane: LaneName | None = None) -> None:
-        self._listen(Note(time.monotonic() - self._began, lane, line))
-
-    def _rate_listener(self, lane: LaneName) -> Callable[[float | None], None]:
-        return lambda rate: self._listen(Note(time.monotonic() - self._began, lane, rate=rate))
+            self._telling.say(tell_fault(fired), lane.name, "colleague" if fired["do"] == "overtake" else "api")
 
     def _follow(self, work: Any) -> None:
         self._tasks.append(asyncio.create_task(work))
@@ -291,10 +277,14 @@ async def hold(
     listen: Listener = lambda _: None,
     live: Live | None = None,
 ) -> DrillReport:
-    """Holds one drill and cleans up after it. Raises UsageError with nothing started, BackstopError if it could not be held."""
+    """Holds one drill, keeps its frames in `run.jsonl` and cleans up after it; `listen` hears each frame. Raises UsageError with
+    nothing started, BackstopError if it could not be held."""
     kept = prepare_record(record)
-    with occupied(socket="b/1.sock") as scratch:
-        return await Drill(scenario, seed, lanes, record=kept, scratch=scratch, listen=listen, live=live).run()
+    with occupied(socket="b/1.sock") as scratch, RunRecord(kept, listen) as frames:
+        frames.append(begun(scenario, seed, lanes, live, SystemClock().now()))
+        report = await Drill(scenario, seed, lanes, record=kept, scratch=scratch, telling=Telling(frames), live=live).run()
+        frames.append(ended(scenario, report, kept))
+    return report
 
 
 async def _together(*works: Coroutine[Any, Any, Any]) -> None:

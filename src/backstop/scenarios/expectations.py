@@ -93,4 +93,5 @@ EXPECTATIONS: dict[str, Expectation] = {
     "one-write-and-resolved": Expectation(
         endings=(Ending(OutcomeKind.RESOLVED),), writes=1, fired=frozenset({"tool_guard"}), error_rate_end=RECOVERED
     ),
+    "harmless": Expectation(endings=None, writes=None),
 }

@@ -16,7 +16,6 @@ class Follower:
         self._path = path
         self._tell = tell
         self._offset = 0
-        self._rest = b""
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -31,7 +30,9 @@ class Follower:
         with self._path.open("rb") as file:
             file.seek(self._offset)
             content = file.read()
-        self._offset += len(content)
-        *lines, self._rest = (self._rest + content).split(b"\n")
-        for line in lines:
+        whole = content[
+            : content.rfind(b"\n") + 1
+        ]  # of a line that was cut off, nothing is taken: it may be cut away and written anew
+        self._offset += len(whole)
+        for line in whole.split(b"\n")[:-1]:
             self._tell(line.decode("utf-8"))

@@ -23,9 +23,9 @@ class Counters:
 
 
 class Meter:
-    """Follows the traffic of `namespace/service`. `run` it in a task of its own."""
+    """Follows the traffic of `namespace/service`. `run` it in a task of its own; `listen` hears each reading, None: no answer."""
 
-    def __init__(self, kube: Kube, service: str, listen: Callable[[float | None], None] = lambda _: None) -> None:
+    def __init__(self, kube: Kube, service: str, listen: Callable[[Counters | None], None] = lambda _: None) -> None:
         self._kube = kube
         self._service = service
         self._listen = listen
@@ -41,7 +41,7 @@ class Meter:
             async with self._changed:
                 self.latest = counters
                 self._changed.notify_all()
-            self._listen(counters.recent_rate if counters else None)
+            self._listen(counters)
             await asyncio.sleep(INTERVAL)
 
     async def read(self) -> Counters:

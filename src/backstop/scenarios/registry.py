@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Iterable
 from typing import Final
 
 from backstop.errors import NotFoundError
@@ -65,10 +66,24 @@ HEADLINE: Final = hallucinated_diagnosis.SCENARIO.name
 """What `backstop drill` plays when no name is given."""
 
 
+FREE: Final = "A free choice of faults"
+"""The group of a scenario that is in none of them (`combined`)."""
+
+
 def find(name: str) -> Scenario:
     """The scenario of that name. Raises NotFoundError with the nearest name there is."""
-    if name in SCENARIOS:
-        return SCENARIOS[name]
-    near = difflib.get_close_matches(name.lower().replace("_", "-"), SCENARIOS, n=1, cutoff=0.4)
-    hint = f"the nearest is '{near[0]}'" if near else f"there are: {', '.join(SCENARIOS)}"
-    raise NotFoundError(f"there is no scenario '{name}'", todo=hint)
+    if name not in SCENARIOS:
+        raise unknown("scenario", name, SCENARIOS)
+    return SCENARIOS[name]
+
+
+def group_of(scenario: Scenario) -> str:
+    """The title of its group."""
+    return next((title for title, scenarios in GROUPS.items() if scenario in scenarios), FREE)
+
+
+def unknown(what: str, name: str, names: Iterable[str]) -> NotFoundError:
+    """That there is no such name, and which is the nearest."""
+    near = difflib.get_close_matches(name.lower().replace("_", "-"), names := list(names), n=1, cutoff=0.4)
+    hint = f"the nearest is '{near[0]}'" if near else f"there are: {', '.join(names)}"
+    return NotFoundError(f"there is no {what} '{name}'", todo=hint)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, Literal
+
+from pydantic import ConfigDict
+from pydantic.dataclasses import dataclass
 
 from backstop.events import (
     AnyBody,
@@ -29,7 +31,7 @@ LaneName = Literal["naive", "backstop"]
 SHOWN_BY_THEIR_VERDICT = frozenset({"quality_gate", "judge", "action_gate", "executor"})
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=ConfigDict(extra="forbid"))
 class Line:
     """One thing that happened: what, how it is to be taken, whose words they are, and which stage it lights how."""
 
@@ -38,16 +40,6 @@ class Line:
     source: str = ""  # injected, emulated, live; empty for what we say ourselves
     stage: str = ""
     light: Mood = "plain"
-
-
-@dataclass(frozen=True)
-class Note:
-    """A line of one lane (None: of the whole drill), or a sample of its error rate, so many seconds after the drill began."""
-
-    seconds: float
-    lane: LaneName | None
-    line: Line | None = None
-    rate: float | None = None
 
 
 class BackstopTeller:
