@@ -11,22 +11,43 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from backstop.console.door import Door
 from backstop.console.pages import error_page
 from backstop.console.parts import Parts
-from backstop.console.routes import access, front
+from backstop.console.playing import Playing
+from backstop.console.routes import access, front, run
+from backstop.console.runs import Runs
 from backstop.errors import BackstopError
 
 API: Final = ("/api/", "/healthz", "/readyz", "/metrics")
 """Paths of the service itself, which has its own rules of access."""
 
+ROUTES: Final = [*front.ROUTES, *access.ROUTES, *run.ROUTES]
 
-def build_console(service: ASGIApp, parts: Parts) -> ASGIApp:
-    """The service with its pages."""
-    routes = [*front.ROUTES, *access.ROUTES]
-    pages = Starlette(routes=routes, exception_handlers=dict.fromkeys((BackstopError, HTTPException, TimeoutError), error_page))
-    pages.state.parts = parts
-    door = Door(pages, parts)
 
-    async def console(scope: Scope, receive: Receive, send: Send) -> None:
+class Console:
+    """The service with its pages: an ASGI application. `leave` when the server stops, `close` when it has."""
+
+    def __init__(self, service: ASGIApp, parts: Parts) -> None:
+        runs = Runs(parts.runs, parts.clock)
+        handlers = dict.fromkeys((BackstopError, HTTPException, TimeoutError), error_page)
+        pages = Starlette(routes=ROUTES, exception_handlers=handlers)
+        self._parts = parts
+        self._playing = Playing(runs, parts.clock)
+        pages.state.parts, pages.state.runs, pages.state.playing = parts, runs, self._playing
+        self._service = service
+        self._door = Door(pages, parts)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         own = scope["type"] != "http" or scope["path"].startswith(API)
-        await (service if own else door)(scope, receive, send)
+        await (self._service if own else self._door)(scope, receive, send)
 
-    return console
+    def leave(self) -> None:
+        """Ends every stream, which would hold up the end of the server."""
+        self._parts.leaving.now()
+
+    async def close(self) -> None:
+        """Ends the drill that is being played."""
+        await self._playing.close()
+
+
+def build_console(service: ASGIApp, parts: Parts) -> Console:
+    """The service with its pages."""
+    return Console(service, parts)

@@ -20,10 +20,18 @@ GRACE_SECONDS: Final = 5.0
 
 
 async def serve(
-    app: ASGIApp, access: Access, *, host: str, port: int, on_ready: Callable[[str], None], stop: asyncio.Event | None = None
+    app: ASGIApp,
+    access: Access,
+    *,
+    host: str,
+    port: int,
+    on_ready: Callable[[str], None],
+    on_leave: Callable[[], None] = lambda: None,
+    stop: asyncio.Event | None = None,
 ) -> None:
     """Serves until `stop` is set; without one, until SIGTERM or SIGINT, for which it listens only that long. A second signal does
-    not wait for requests. `on_ready` is told the URL; port 0 is any that is free. Raises UsageError if it cannot listen there."""
+    not wait for requests. `on_ready` is told the URL; port 0 is any that is free. `on_leave` ends answers that would go on. Raises
+    UsageError if it cannot listen there."""
     access.allow_bind(host)
     stop, own = (stop, False) if stop is not None else (asyncio.Event(), True)
     listener = _listener(host, port)
@@ -33,6 +41,7 @@ async def serve(
         try:
             await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
         finally:
+            on_leave()
             server.should_exit = True
             stopping.cancel()
             await serving
