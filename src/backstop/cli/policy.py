@@ -98,7 +98,7 @@ def explain(
     from datetime import UTC, datetime
 
     from backstop.policy import Context
-    from backstop.policy.cases import ACTION_ID, parse_action
+    from backstop.policy.cases import ACTION_ID, said_action
     from backstop.policy.document import read_with_lines
     from backstop.policy.explain import explain as told
     from backstop.policy.hypothetical import healthy
@@ -109,27 +109,12 @@ def explain(
             "explain takes a verb and a target", todo="write VERB NAMESPACE/deployment/NAME, the policy's file before them"
         )
     file, verb, target = arguments if len(arguments) == 3 else (str(DEFAULT), *arguments)
-    action = parse_action(_said(verb, target, replicas=replicas, to_revision=to_revision, container=container, memory=memory))
+    action = said_action(verb, target, replicas=replicas, to_revision=to_revision, container=container, memory=memory)
     policy, lines = read_with_lines(policy_file(file))
     now = datetime.now(UTC)
     seen = None if state == "unknown" else healthy(action.target, policy, now, **(_overrides(Path(state)) if state else {}))
     for line in told(action, seen, policy, Context(now=now, action_id=ACTION_ID, recent=()), lines):
         typer.echo(line)
-
-
-def _said(verb: str, target: str, *, memory: str | None, container: str | None, **numbers: int | None) -> dict[str, Any]:
-    """The action as its record is written; what was not said is left out, and then missed."""
-    from backstop.policy.quantities import quantity_bytes
-
-    said: dict[str, Any] = {"verb": verb, "target": target, **{key: value for key, value in numbers.items() if value is not None}}
-    if memory is not None:
-        try:
-            said["memory_limit_bytes"] = quantity_bytes(memory)
-        except ValueError as error:
-            raise UsageError(str(error), todo="write it as Kubernetes does, such as 128Mi") from error
-    if memory is not None or container is not None:
-        said["container"] = container or target.rpartition("/")[2]
-    return said
 
 
 def _overrides(path: Path) -> dict[str, Any]:

@@ -12,14 +12,15 @@ from backstop.console.door import Door
 from backstop.console.pages import error_page
 from backstop.console.parts import Parts
 from backstop.console.playing import Playing
-from backstop.console.routes import access, front, run
+from backstop.console.recorded import Recorded
+from backstop.console.routes import access, front, policy, run
 from backstop.console.runs import Runs
 from backstop.errors import BackstopError
 
 API: Final = ("/api/", "/healthz", "/readyz", "/metrics")
 """Paths of the service itself, which has its own rules of access."""
 
-ROUTES: Final = [*front.ROUTES, *access.ROUTES, *run.ROUTES]
+ROUTES: Final = [*front.ROUTES, *access.ROUTES, *run.ROUTES, *policy.ROUTES]
 
 
 class Console:
@@ -32,6 +33,7 @@ class Console:
         self._parts = parts
         self._playing = Playing(runs, parts.clock)
         pages.state.parts, pages.state.runs, pages.state.playing = parts, runs, self._playing
+        pages.state.recorded = Recorded(parts.incidents)
         self._service = service
         self._door = Door(pages, parts)
 

@@ -9,12 +9,13 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import AwareDatetime, Field, JsonValue, StringConstraints, TypeAdapter, ValidationError, model_validator
 
-from backstop.errors import ConfigError
+from backstop.errors import ConfigError, UsageError
 from backstop.policy.decide import RULES, decide
 from backstop.policy.document import read_text, read_toml
 from backstop.policy.hypothetical import healthy
 from backstop.policy.lines import line_of, lines_of
 from backstop.policy.permission import effective_mode
+from backstop.policy.quantities import quantity_bytes
 from backstop.policy.schema import Mode, Policy
 from backstop.policy.subject import Context, WriteAction
 from backstop.records import PastWrite, Record, WorkloadRef
@@ -132,3 +133,16 @@ def parse_action(said: dict[str, Any]) -> WriteAction:
         elif first["type"] == "missing":
             what = f"{said['verb']} needs {place}"
         raise ConfigError(f"that is no write of the catalogue: {what}", todo="see 'backstop policy explain --help'") from error
+
+
+def said_action(verb: str, target: str, *, memory: str | None, container: str | None, **numbers: int | None) -> WriteAction:
+    """An action as people say it, memory as `128Mi`; what was not said is left out, and then missed. Raises UsageError."""
+    said: dict[str, Any] = {"verb": verb, "target": target, **{key: value for key, value in numbers.items() if value is not None}}
+    if memory is not None:
+        try:
+            said["memory_limit_bytes"] = quantity_bytes(memory)
+        except ValueError as error:
+            raise UsageError(str(error), todo="write it as Kubernetes does, such as 128Mi") from error
+    if memory is not None or container is not None:
+        said["container"] = container or target.rpartition("/")[2]
+    return parse_action(said)

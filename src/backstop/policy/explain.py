@@ -64,15 +64,16 @@ def explain(
         yield f"  {'holds  ' if check.passed else 'REFUSES'}  {check.rule:<18} {check.reason}{told}"
     mode = effective_mode(action, policy, "auto")
     line = line_of(lines, rests_on("A-MODE", action, policy) or ())
-    yield f"  mode     {'A-MODE':<18} {_MODES[mode]}{f'  (line {line})' if line else ''}"
+    yield f"  mode     {'A-MODE':<18} {MODE_WORDS[mode]}{f'  (line {line})' if line else ''}"
 
 
-_MODES: Final = {
+MODE_WORDS: Final = {
     "auto": "auto: what is allowed is written without asking",
     "approve": "approve: a person is asked before anything is written",
     "observe": "observe: it is shown, and never written",
     None: "none: the policy never uses this verb here",
 }
+"""What a mode means, for people."""
 
 
 def headline(verdict: Verdict, action: WriteAction, policy: Policy) -> str:
