@@ -13,14 +13,14 @@ from backstop.console.pages import error_page
 from backstop.console.parts import Parts
 from backstop.console.playing import Playing
 from backstop.console.recorded import Recorded
-from backstop.console.routes import access, front, policy, run
+from backstop.console.routes import access, front, models, policy, run
 from backstop.console.runs import Runs
 from backstop.errors import BackstopError
 
 API: Final = ("/api/", "/healthz", "/readyz", "/metrics")
 """Paths of the service itself, which has its own rules of access."""
 
-ROUTES: Final = [*front.ROUTES, *access.ROUTES, *run.ROUTES, *policy.ROUTES]
+ROUTES: Final = [*front.ROUTES, *access.ROUTES, *run.ROUTES, *policy.ROUTES, *models.ROUTES]
 
 
 class Console:

@@ -10,6 +10,7 @@ from backstop.clock import Clock
 from backstop.console.leaving import Leaving
 from backstop.console.sessions import Sessions
 from backstop.engine.port import Incidents
+from backstop.models.budget import SpendStore
 from backstop.policy import Policy
 from backstop.service.access import Access
 from backstop.settings import Settings
@@ -20,7 +21,8 @@ RUNS: Final = Path(".backstop") / "runs"
 
 @dataclass(frozen=True)
 class Parts:
-    """Of one console. `runs` holds one directory per drill; `drills`: whether a click may play one here."""
+    """Of one console. `runs` holds one directory per drill; `drills`: whether a click may play one here; `spend`: where the
+    workers count the day's money (`KeptSpend` over the database's document)."""
 
     incidents: Incidents
     access: Access
@@ -31,4 +33,5 @@ class Parts:
     receipts: Path | None = None
     runs: Path = RUNS
     drills: bool = False
+    spend: SpendStore | None = None
     leaving: Leaving = field(default_factory=Leaving)

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Final
 
 from backstop.engine.port import Incidents, IncidentSummary
-from backstop.errors import NotFoundError
+from backstop.errors import EngineError, NotFoundError
 from backstop.events import Event, ModelCalled, Rehearsed, VerdictReached
 from backstop.pipeline.rulebook import rule_of
 from backstop.records import ModelCall
@@ -66,3 +66,10 @@ class Recorded:
                 found[summary.id] = known
             self._kept = found
             return tuple(one for _, one in found.values())
+
+    async def known(self) -> tuple[Told, ...] | None:
+        """As `newest`; None: the database cannot be asked, which is not the same as nothing."""
+        try:
+            return await self.newest()
+        except (EngineError, TimeoutError):
+            return None

@@ -9,7 +9,7 @@ from starlette.routing import Route
 from backstop.console.pages import page
 from backstop.console.recorded import NEWEST, Told
 from backstop.console.views import policy as view
-from backstop.errors import EngineError, UsageError
+from backstop.errors import UsageError
 from backstop.pipeline.rulebook import RULEBOOK
 
 
@@ -23,7 +23,7 @@ async def policy(request: Request) -> Response:
             answer = view.answer(query, held, parts.clock.now())
         except UsageError as error:
             wrong = error.what
-    recorded = await _recorded(request)
+    recorded: tuple[Told, ...] | None = await request.app.state.recorded.known()
     return await page(
         request,
         "policy",
@@ -41,15 +41,6 @@ async def policy(request: Request) -> Response:
         newest=NEWEST,
         tallies=view.tallies(recorded or ()),
     )
-
-
-async def _recorded(request: Request) -> tuple[Told, ...] | None:
-    """None: the database cannot be asked, and the policy is shown all the same."""
-    try:
-        found: tuple[Told, ...] = await request.app.state.recorded.newest()
-    except (EngineError, TimeoutError):
-        return None
-    return found
 
 
 ROUTES = [Route("/policy", policy)]
