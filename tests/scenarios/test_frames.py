@@ -116,6 +116,7 @@ def test_frames_are_numbered_and_heard_once_they_are_on_disk(tmp_path: Path) -> 
         (KeyboardInterrupt(), Failed(error="it was stopped", unchanged="nothing of it is left running")),
         (ClusterError("no answer", unchanged="all", todo="wait"), Failed(error="no answer", unchanged="all", todo="wait")),
         (KeyError("x"), Failed(error="KeyError: 'x'")),
+        (RecordError("no \udcff"), Failed(error="no ?")),
     ],
     ids=lambda value: type(value).__name__,
 )
@@ -133,7 +134,7 @@ def test_whatever_ends_a_run_is_its_last_frame_and_is_raised_again(tmp_path: Pat
 def test_nothing_comes_after_the_last_frame(tmp_path: Path) -> None:
     with RunRecord(tmp_path) as record:
         record.append(Failed(error="it broke"))
-        with pytest.raises(RecordError, match="takes no more frames"):
+        with pytest.raises(RecordError, match="has its last frame"):
             record.append(Sampled(rate=None), "naive")
     assert len(kept(tmp_path)) == 1
 
@@ -144,8 +145,8 @@ def test_a_record_that_cannot_be_written_ends_the_run_and_nobody_hears_what_is_n
     with RunRecord(tmp_path, heard.append) as record:
         record._file.close()
         record._file = Path("/dev/full").open("w", encoding="utf-8")  # noqa: SIM115  the record closes it
-        for complaint in ("No space left", "takes no more frames"):
-            with pytest.raises(RecordError, match=complaint):
+        for _ in range(2):
+            with pytest.raises(RecordError, match=r"cannot be written.*No space left"):
                 record.append(Told(line=Line("one")))
     assert heard == []
 
@@ -224,6 +225,23 @@ def test_a_line_that_is_cut_away_and_written_anew_is_read_once(tmp_path: Path) -
     file.write_text("one\ntwo\nthree\n")
     follower.catch_up()
     assert heard == ["one", "two", "three"]
+
+
+def test_a_line_that_could_not_be_told_is_not_passed_over(tmp_path: Path) -> None:
+    file = tmp_path / "events.jsonl"
+    file.write_text("one\ntwo\n")
+    heard: list[str] = []
+
+    def tell(line: str) -> None:
+        heard.append(line)
+        if line == "two":
+            raise RecordError("it was altered")
+
+    follower = Follower(file, tell)
+    for _ in range(2):
+        with pytest.raises(RecordError):
+            follower.catch_up()
+    assert heard == ["one", "two", "two"]
 
 
 def test_of_a_cluster_that_does_not_answer_nothing_is_known(tmp_path: Path) -> None:

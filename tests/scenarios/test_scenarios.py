@@ -15,6 +15,7 @@ from backstop.replay import self_check
 from backstop.sandbox.images import LEAKED
 from backstop.scenarios.audit import read_audit
 from backstop.scenarios.base import Scenario
+from backstop.scenarios.frames import RUN, Happened, Told, read_frames
 from backstop.scenarios.hallucinated_variants import SCENARIOS as VARIANTS
 from tests.scenarios.play import BACKSTOP, play
 
@@ -106,6 +107,10 @@ def test_killed_after_every_stage_and_inside_the_write_backstop_writes_once_and_
     assert played.exit_code == 0, played.complaints
     assert played.backstop["outcome"] == "resolved"
     assert [(w["verb"], w["target"]) for w in played.backstop["writes"]] == [("rollback", "deployment/checkout")]
+    frames = list(read_frames(played.record / RUN))
+    assert [f.body.event for f in frames if isinstance(f.body, Happened)] == list(read_events(played.events))
+    kills = [frame.lane for frame in frames if isinstance(frame.body, Told) and frame.body.mark == "kill"]
+    assert (kills.count("naive"), kills.count("backstop")) == (1, 7)
     bodies = [event.body for event in read_events(played.events)]
     assert sum(isinstance(body, Written) for body in bodies) == 1
     assert sum(isinstance(body, DefenseFired) and body.defense == "resume" for body in bodies) == 7  # so often was it killed

@@ -280,8 +280,9 @@ async def hold(
     """Holds one drill, keeps its frames in `run.jsonl` and cleans up after it; `listen` hears each frame. Raises UsageError with
     nothing started, BackstopError if it could not be held."""
     kept = prepare_record(record)
+    first = begun(scenario, seed, lanes, live, SystemClock().now())
     with occupied(socket="b/1.sock") as scratch, RunRecord(kept, listen) as frames:
-        frames.append(begun(scenario, seed, lanes, live, SystemClock().now()))
+        frames.append(first)
         report = await Drill(scenario, seed, lanes, record=kept, scratch=scratch, telling=Telling(frames), live=live).run()
         frames.append(ended(scenario, report, kept))
     return report

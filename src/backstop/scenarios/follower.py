@@ -33,6 +33,6 @@ class Follower:
         whole = content[
             : content.rfind(b"\n") + 1
         ]  # of a line that was cut off, nothing is taken: it may be cut away and written anew
-        self._offset += len(whole)
         for line in whole.split(b"\n")[:-1]:
             self._tell(line.decode("utf-8"))
+            self._offset += len(line) + 1

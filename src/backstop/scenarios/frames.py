@@ -17,7 +17,7 @@ from pydantic import AwareDatetime, Field, JsonValue, ValidationError
 
 from backstop.errors import BackstopError, RecordError
 from backstop.events import Event
-from backstop.records import Record
+from backstop.records import Record, clean
 from backstop.scenarios.report import DrillReport
 from backstop.scenarios.story import LaneName, Line
 
@@ -170,7 +170,7 @@ class RunRecord:
     """Appends frames to a run's `run.jsonl`, each flushed before `listen` is told. Opened with `with`: what ends the block before a
     last frame was appended becomes that frame.
 
-    Raises RecordError if it cannot be written, from then on for every frame: what is not on record is not shown.
+    Raises RecordError if it cannot be written, and from then on for every frame: what is not on record is not shown.
     """
 
     def __init__(self, directory: Path, listen: Listener = lambda _: None) -> None:
@@ -178,7 +178,7 @@ class RunRecord:
         self._listen = listen
         self._began = time.monotonic()
         self._count = 0
-        self._over = False
+        self._over = ""  # why there can be no more frames
         try:
             self._file = self._path.open("x", encoding="utf-8")
         except OSError as error:
@@ -188,24 +188,24 @@ class RunRecord:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        if error is not None and not self._over:
+        if error is not None:
             with contextlib.suppress(RecordError):  # what ended the run is the news
                 self.append(failure(error))
-        self._over = True
+        self._over = self._over or "is closed"
         with contextlib.suppress(OSError):  # of what could not be written; `append` said so
             self._file.close()
 
     def append(self, body: AnyBody, lane: LaneName | None = None) -> Frame:
         if self._over:
-            raise RecordError(f"the record {self._path} takes no more frames")
+            raise RecordError(f"the record {self._path} {self._over}")
         frame = Frame(n=self._count + 1, t=round(time.monotonic() - self._began, 3), lane=lane, body=body)
-        self._over = True  # unless it is written
         try:
             self._file.write(frame.line() + "\n")
             self._file.flush()
         except (OSError, ValueError) as error:
-            raise RecordError(f"cannot write the record {self._path}: {error}") from error
-        self._over, self._count = frame.last, frame.n
+            self._over = f"cannot be written: {error}"
+            raise RecordError(f"the record {self._path} {self._over}") from error
+        self._over, self._count = "has its last frame" if frame.last else "", frame.n
         self._listen(frame)
         return frame
 
@@ -213,7 +213,7 @@ class RunRecord:
 def failure(error: BaseException) -> Failed:
     """What ended a drill, in its own words; that it was stopped if nothing went wrong."""
     if isinstance(error, BackstopError):
-        return Failed(error=error.what, unchanged=error.unchanged, todo=error.todo)
+        return Failed(error=clean(error.what), unchanged=clean(error.unchanged), todo=clean(error.todo))
     if isinstance(error, Exception):
-        return Failed(error=f"{type(error).__name__}: {error}")
+        return Failed(error=clean(f"{type(error).__name__}: {error}"))
     return Failed(error="it was stopped", unchanged="nothing of it is left running")
