@@ -68,6 +68,7 @@ def environment() -> jinja2.Environment:
         loader=jinja2.PackageLoader("backstop.console"),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
+        finalize=wording.plain,
         trim_blocks=True,
         lstrip_blocks=True,
     )

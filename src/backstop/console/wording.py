@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from backstop.records import action_key
+from markupsafe import Markup
+
+from backstop.records import action_key, clean
 
 UNKNOWN: Final = "unknown"
+
+
+def plain(value: Any) -> Any:
+    """What a template shows, as what it says: no control characters, and none that reorder or hide others. Lines stay lines."""
+    if not isinstance(value, str) or isinstance(value, Markup):
+        return value
+    return "".join("\ufffd" if unicodedata.category(one) == "Cf" else one for one in clean(value))
 
 
 def utc(at: datetime | None) -> str:
@@ -44,6 +54,17 @@ def duration(seconds: float | None) -> str:
     return f"{seconds:.1f} s" if seconds < 10 else f"{int(seconds)} s"
 
 
+def countdown(seconds: float) -> str:
+    """`2:31` are left."""
+    whole = max(0, int(seconds))
+    return f"{whole // 60}:{whole % 60:02}"
+
+
+def offset(seconds: float) -> str:
+    """When something happened after a beginning: `0.4 s`, `2:31`."""
+    return f"{seconds:.1f} s" if seconds < 60 else countdown(seconds)
+
+
 def usd(amount: float | None) -> str:
     """`$0.0041`; what is not known is not nothing."""
     if amount is None:
@@ -74,6 +95,8 @@ FILTERS: Final[dict[str, Callable[..., Any]]] = {
     "iso": iso,
     "ago": ago,
     "duration": duration,
+    "countdown": countdown,
+    "offset": offset,
     "usd": usd,
     "percent": percent,
     "words": words,

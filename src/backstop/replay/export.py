@@ -47,6 +47,11 @@ def export(events: Sequence[Event], receipt: bytes | None, to: Path, *, keys: st
         ) from error
 
 
+def handoff_page(handoff: Handoff) -> str:
+    """What a person was handed, as text to be pasted."""
+    return _page(_handoff(handoff)).decode()
+
+
 def require_chain(events: Sequence[Event]) -> None:
     """Raises RecordError for what is not the record of one incident, whole from its beginning."""
     if not events:

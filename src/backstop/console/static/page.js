@@ -55,6 +55,8 @@ const PLAIN = {
   Enter: openRow,
   a: () => focus("approve"),
   r: () => focus("reject"),
+  "[": () => document.querySelector('a[rel="prev"]')?.click(),
+  "]": () => document.querySelector('a[rel="next"]')?.click(),
 };
 
 document.addEventListener("keydown", (event) => {
@@ -118,6 +120,16 @@ document.addEventListener("click", async (event) => {
   copy.textContent = "Copied";
   announce("Copied");
 });
+
+/** Opens whatever the address's anchor lies in, and shows buttons that need scripts. */
+function reveal() {
+  const named = location.hash.length > 1 && document.getElementById(decodeURIComponent(location.hash.slice(1)));
+  for (let one = named; one; one = one.parentElement) if (one.tagName === "DETAILS") one.open = true;
+  if (named) named.scrollIntoView({ block: "start" });
+}
+addEventListener("hashchange", reveal);
+reveal();
+root.classList.add("scripts");
 
 if (document.body.dataset.stream) {
   let pending = false;

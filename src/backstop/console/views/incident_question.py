@@ -1,0 +1,82 @@
+"""What a person decides on: the write, how far it reaches, how it is taken back, and what is left of the time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from backstop.console.views.incident_changes import Changes, changes
+from backstop.console.views.incident_findings import GATES, Judged, Ruled
+from backstop.console.views.incident_list import seconds_left
+from backstop.events import ActionWeighed, Event, Proposed
+from backstop.policy.blast import BLAST_RULES
+from backstop.records import ApprovalRequest, NoAction, action_key
+from backstop.replay.fold import State
+from backstop.triage.words import blast_radius, bound_to, undo_plan
+
+_BLAST: Final = frozenset(rule.id for rule in BLAST_RULES)
+
+
+@dataclass(frozen=True)
+class Question:
+    """`blocked`: why nobody can answer it on this page; empty if somebody can. `gates`: what each said of this write."""
+
+    asks: ApprovalRequest
+    seconds: float
+    changes: Changes
+    reach: tuple[str, ...]
+    blast: tuple[Ruled, ...]
+    undo: tuple[str, ...]
+    bound: str
+    gates: tuple[Judged, ...]
+    blocked: str
+
+
+def question(
+    asks: ApprovalRequest | None, state: State, events: Sequence[Event], verdicts: Sequence[Judged], now: datetime, *, past: bool
+) -> Question | None:
+    """None: nobody is asked anything. `past`: this is an earlier moment, which cannot be answered."""
+    if asks is None:
+        return None
+    gates = _last_words(asks.action, verdicts)
+    reach, undo, bound = _reach(asks, state, events)
+    return Question(
+        asks=asks,
+        seconds=seconds_left(asks, now) or 0.0,
+        changes=changes(f"{asks.target.namespace}/{asks.target.key}", asks.before, asks.after),
+        reach=reach,
+        blast=tuple(rule for gate in gates if gate.stage == "action_gate" for rule in gate.rules if rule.rule in _BLAST),
+        undo=undo,
+        bound=bound,
+        gates=gates,
+        blocked=_blocked(asks, gates, now, past=past),
+    )
+
+
+def _last_words(action: str, verdicts: Sequence[Judged]) -> tuple[Judged, ...]:
+    """The last word of each gate on this action."""
+    last = {verdict.stage: verdict for verdict in verdicts if verdict.stage in GATES and verdict.action == action}
+    return tuple(sorted(last.values(), key=lambda verdict: verdict.seq))
+
+
+def _blocked(asks: ApprovalRequest, gates: Sequence[Judged], now: datetime, *, past: bool) -> str:
+    if past:
+        return "this is an earlier moment of the incident: only what it asks now can be answered"
+    if now >= asks.expires_at:
+        return "A-MODE: an approval holds until its time is over, and it is; nothing was written"
+    against = [f"{rule.rule}: {rule.reason}" for gate in gates for rule in gate.against]
+    return against[0] if against else ""
+
+
+def _reach(asks: ApprovalRequest, state: State, events: Sequence[Event]) -> tuple[tuple[str, ...], tuple[str, ...], str]:
+    """How far it reaches, how it is taken back and what it is bound to, by the target that the action gate decided on. Without
+    that on record they are not known, which is said."""
+    proposed = next((e.body for e in reversed(events) if isinstance(e.body, Proposed)), None)
+    weighed = next((e.body for e in reversed(events) if isinstance(e.body, ActionWeighed)), None)
+    target = weighed.state if weighed is not None else None
+    intent = proposed.intent if proposed is not None else None
+    if intent is None or target is None or isinstance(intent.action, NoAction) or action_key(intent.action) != asks.action:
+        return ("not on record",), ("not on record",), "not on record"
+    return blast_radius(intent.action, target, state.evidence), undo_plan(intent.action, target), bound_to(intent)
