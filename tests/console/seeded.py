@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 
+import aiohttp
+
 from backstop.clock import ManualClock
 from backstop.console import Parts, build_console
 from backstop.console.sessions import Sessions
@@ -27,6 +29,7 @@ from backstop.receipts.keys import public_pem
 from backstop.records import Alert, Claim, Diagnosis, Evidence
 from backstop.service import Access, build_app
 from backstop.settings import Settings
+from tests.console.shown import Visit
 from tests.engine.incidents_contract import reached
 from tests.engine.memory_shop import with_approval
 from tests.pipeline.shop import BAD, CHECKOUT, GOOD, Shop, hallucinated, no_fault, right
@@ -207,10 +210,17 @@ async def _cancelled(seeds: Seeds) -> None:
     await seeds.ended(name)
 
 
+@dataclass
+class Seeded(Visit):
+    """With where its incidents are made."""
+
+    seeds: Seeds
+
+
 @asynccontextmanager
-async def seeded(directory: Path, tell: Callable[[Seeds], Awaitable[None]] = seed) -> AsyncIterator[tuple[str, Parts, Seeds]]:
-    """The address of the console, its parts, and where its incidents are made."""
-    async with AsyncExitStack() as stack:
+async def seeded(directory: Path, tell: Callable[[Seeds], Awaitable[None]] = seed) -> AsyncIterator[Seeded]:
+    """A console over what was told."""
+    async with AsyncExitStack() as stack, aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as visitor:
         seeds = Seeds(directory, stack)
         await tell(seeds)
         clock, access = seeds.clock, Access()
@@ -219,13 +229,13 @@ async def seeded(directory: Path, tell: Callable[[Seeds], Awaitable[None]] = see
         )
         app = build_console(build_app(seeds.incidents, access, DEFAULT, clock=clock, receipts=seeds.receipts), parts)
         async with running(app, access) as url:
-            yield url, parts, seeds
+            yield Seeded(url, parts, visitor, seeds)
 
 
 async def _serve() -> None:
     with tempfile.TemporaryDirectory() as directory:
-        async with seeded(Path(directory)) as (url, _, _):
-            print(url, flush=True)  # noqa: T201  it is a program
+        async with seeded(Path(directory)) as console:
+            print(console.url, flush=True)  # noqa: T201  it is a program
             await asyncio.Event().wait()
 
 

@@ -26,12 +26,11 @@ _CSRF = re.compile(r'name="csrf" value="([0-9a-f]{64})"')
 
 
 @dataclass
-class Shown:
+class Visit:
     """A running console, and one visitor with a cookie jar."""
 
     url: str
     parts: Parts
-    there: MemoryShop
     visitor: aiohttp.ClientSession
 
     async def ask(self, method: str, path: str, **more: Any) -> Answered:
@@ -59,6 +58,13 @@ class Shown:
         return await self.ask("POST", path, data=urlencode(fields), headers=headers, **more)
 
 
+@dataclass
+class Shown(Visit):
+    """With the shop that it is about."""
+
+    there: MemoryShop
+
+
 @asynccontextmanager
 async def shown(directory: Path, access: Access = OPEN, incidents: Incidents | None = None, **parts: Any) -> AsyncIterator[Shown]:
     """A shop with a bad release, and its console. `incidents` in place of the shop's own; `parts` as of `Parts`."""
@@ -68,4 +74,4 @@ async def shown(directory: Path, access: Access = OPEN, incidents: Incidents | N
         console = Parts(theirs, access, DEFAULT, clock, Sessions(clock), **own | parts)
         app = build_console(build_app(theirs, access, DEFAULT, clock=clock, receipts=receipts), console)
         async with running(app, access) as url:
-            yield Shown(url, console, there, visitor)
+            yield Shown(url, console, visitor, there)

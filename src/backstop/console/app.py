@@ -11,15 +11,17 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from backstop.console.door import Door
 from backstop.console.pages import error_page
 from backstop.console.parts import Parts
-from backstop.console.routes import Playing, access, front, incidents
+from backstop.console.playing import Playing
+from backstop.console.recorded import Recorded
+from backstop.console.routes import access, front, incidents, models, policy, run
+from backstop.console.runs import Runs
 from backstop.errors import BackstopError
 
 API: Final = ("/api/", "/healthz", "/readyz", "/metrics")
 """Paths of the service itself, which has its own rules of access."""
 
-ROUTES: Final = [*front.ROUTES, *access.ROUTES, *run.ROUTES, *policy.ROUTES, *models.ROUTES]
+ROUTES: Final = [*front.ROUTES, *access.ROUTES, *run.ROUTES, *policy.ROUTES, *models.ROUTES, *incidents.ROUTES]
 
-    routes = [*front.ROUTES, *access.ROUTES, *incidents.ROUTES]
 
 class Console:
     """The service with its pages: an ASGI application. `leave` when the server stops, `close` when it has."""

@@ -59,13 +59,15 @@ class Measurement:
 
 @dataclass(frozen=True)
 class Story:
-    """All of it. `seconds` from the first event to the last, or until now while it goes on."""
+    """All of it. `sentence` is how it stands, `rest` what else is said of it; `seconds` from the first event to the last, or until
+    now while it goes on."""
 
     summary: IncidentSummary
     state: State
     point: Point
     standing: Standing
     sentence: str
+    rest: str
     seconds: float
     over: bool
     models: tuple[str, ...]
@@ -87,12 +89,14 @@ def story(summary: IncidentSummary, events: Sequence[Event], kept: Kept, asked: 
     state, found = fold(shown), findings(shown)
     measured = [Measurement(event.seq, event.at, event.body) for event in shown if isinstance(event.body, Measured)]
     outcome = state.outcome
+    said, _, rest = (sentence_then(state) if point.past else sentence(summary, state)).partition("; ")
     return Story(
         summary=summary,
         state=state,
         point=point,
         standing=standing_then(state) if point.past else standing(summary.state, summary.outcome),
-        sentence=sentence_then(state) if point.past else sentence(summary, state),
+        sentence=said,
+        rest=rest,
         seconds=_seconds(shown, None if over or point.past else now),
         over=over,
         models=_models(shown),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final, cast, get_args
+from typing import Final, get_args
 
 from backstop.console.views.incident_words import Standing, standing
 from backstop.engine.port import IncidentSummary, State
@@ -82,7 +82,7 @@ def filters_of(query: Mapping[str, str]) -> Filters:
     if limit and not (limit.isascii() and limit.isdigit() and 1 <= int(limit[:6]) <= MOST):
         raise Unknown(f"limit is a number from 1 to {MOST}", unchanged="nothing was changed", todo="choose another")
     return Filters(
-        cast("State", state) if state else None,
+        state or None,
         OutcomeKind(outcome) if outcome else None,
         query.get("q", "").strip()[:TEXT_LENGTH],
         int(limit) if limit else DEFAULT_LIMIT,
