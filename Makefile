@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: drill test check bench faults containment mutants soak history lock clean
+.PHONY: drill up test check bench faults containment mutants soak history lock clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -25,6 +25,9 @@ help: ## this list
 
 drill: .venv/.run ## one incident, a naive agent and Backstop side by side
 	@$(BIN)/backstop drill $(ARGS)
+
+up: .venv/.run ## a demo shop to break, and Backstop on call for it, at http://127.0.0.1:8033/run
+	@$(BIN)/backstop up $(ARGS)
 
 test: .venv/.dev ## the tests
 	@$(BIN)/python -m pytest $(ARGS)

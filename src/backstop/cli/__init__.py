@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from backstop.cli import breaker, doctor, drill, incidents, policy, receipt, replay, sandbox, serve, triage
+from backstop.cli import breaker, doctor, drill, incidents, policy, receipt, replay, sandbox, serve, triage, up
 from backstop.errors import BackstopError, UsageError
 
 app = typer.Typer(
@@ -19,6 +19,7 @@ app = typer.Typer(
     rich_markup_mode=None,  # plain help comes up twice as fast
 )
 app.command("drill", short_help="One incident: a naive agent and Backstop side by side.")(drill.drill)
+app.command("up", short_help="A demo shop to break, and Backstop on call for it, in the browser.")(up.up)
 app.command("triage", short_help="One real incident on any cluster; by default it only looks.")(triage.triage)
 app.command("doctor", short_help="What is configured, which models answer, what the identity may do.")(doctor.doctor)
 app.command("serve", short_help="Take alerts over HTTP and work them; incidents survive whatever is killed.")(serve.serve)

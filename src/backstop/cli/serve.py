@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from backstop.cli.telling import hear, heard, say, told
 from backstop.cli.writing import Modes, write_access
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from backstop.events import Event
     from backstop.executor.process import WriteAccess
-    from backstop.pipeline.receipt import Signed
-    from backstop.records import ApprovalRequest
     from backstop.service.access import Access
     from backstop.worker.installation import Installation
 
@@ -114,7 +109,7 @@ async def _serve(installation: Installation, access: Access, host: str, port: in
     from backstop.worker.installation import installed
 
     clock = SystemClock()
-    async with installed(installation, clock, _told, _heard, _hear, _say) as working:
+    async with installed(installation, clock, told, heard, hear, say) as working:
         app = build_app(working.engine, access, load_policy(installation.config.policy), clock=clock, receipts=working.receipts)
         await serve(app, access, host=host, port=port, on_ready=lambda url: _ready(url, installation, access))
 
@@ -129,8 +124,8 @@ async def _work(installation: Installation) -> None:
     leave = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, leave.set)
-    async with installed(installation, SystemClock(), _told, _heard, _hear, _say):
-        _say(f"working ({_how_far(installation)}); Ctrl-C ends it, and what has not ended goes on at the next start")
+    async with installed(installation, SystemClock(), told, heard, hear, say):
+        say(f"working ({_how_far(installation)}); Ctrl-C ends it, and what has not ended goes on at the next start")
         await leave.wait()
 
 
@@ -141,47 +136,8 @@ def _how_far(installation: Installation) -> str:
 
 def _ready(url: str, installation: Installation, access: Access) -> None:
     print(f"{url}/api/v1", flush=True)  # noqa: T201  to be read by whoever started it
-    _say(f"serving ({_how_far(installation)}), state in {installation.config.state}; Ctrl-C ends it, and incidents go on later")
+    say(f"serving ({_how_far(installation)}), state in {installation.config.state}; Ctrl-C ends it, and incidents go on later")
     if installation.write is not None and installation.write.rehearser is None:
-        _say("no rollback, restart or memory limit passes its rehearsal: that needs --rehearser-kubeconfig")
+        say("no rollback, restart or memory limit passes its rehearsal: that needs --rehearser-kubeconfig")
     if access.token is None and access.monitoring_token is None:
-        _say("no alerts are taken before there is a token: set BACKSTOP_MONITORING_TOKEN, as in 'openssl rand -hex 32'")
-
-
-def _told(events: Sequence[Event], signed: Signed) -> None:
-    from backstop.events import Closed
-
-    outcome = next((event.body.outcome for event in reversed(events) if isinstance(event.body, Closed)), None)
-    if outcome is not None:
-        _say(f"{events[0].incident} {outcome.kind.value}: {outcome.reason}; {signed.said}")
-
-
-def _heard(events: Sequence[Event]) -> None:
-    """A question, when it is asked. What begins with the first event is an incident taken up, whose question was told before."""
-    from backstop.events import ApprovalAsked
-
-    for event in events if events and events[0].seq > 1 else ():
-        if isinstance(event.body, ApprovalAsked):
-            _tell_question(event.incident, event.body.request)
-
-
-def _hear(said: dict[str, Any]) -> None:
-    """What a worker beside this one says: see `python -m backstop.worker`."""
-    from backstop.records import ApprovalRequest
-
-    if "asks" in said:
-        _tell_question(said["incident"], ApprovalRequest.model_validate(said["asks"]))
-    elif "closed" in said:
-        _say(f"{said['incident']} {said['closed']['kind']}: {said['closed']['reason']}; {said['signed']}")
-
-
-def _tell_question(incident: str, asks: ApprovalRequest) -> None:
-    until = f"until {asks.expires_at:%H:%M:%S} UTC"
-    _say(f"{incident} asks {until}: {asks.action}; see it with: backstop incidents show {incident}")
-
-
-def _say(line: str) -> None:
-    from backstop.cli.triage_page import plain
-
-    sys.stderr.write(plain(line) + "\n")
-    sys.stderr.flush()
+        say("no alerts are taken before there is a token: set BACKSTOP_MONITORING_TOKEN, as in 'openssl rand -hex 32'")

@@ -25,7 +25,7 @@ class Page:
     service: str
     summary: str
 
-    def alert(self, number: int, seed: int, started_at: datetime) -> Alert:
+    def alert(self, number: int, seed: int | str, started_at: datetime) -> Alert:
         """The `number`th alert of a run, the same bytes for both agents."""
         return Alert(
             id=f"{self.service}-{seed}-{number}",

@@ -2,6 +2,6 @@
 
 from backstop.service.access import Access
 from backstop.service.app import build_app
-from backstop.service.serving import serve
+from backstop.service.serving import listening, serve
 
-__all__ = ["Access", "build_app", "serve"]
+__all__ = ["Access", "build_app", "listening", "serve"]

@@ -28,13 +28,14 @@ async def serve(
     on_ready: Callable[[str], None],
     on_leave: Callable[[], None] = lambda: None,
     stop: asyncio.Event | None = None,
+    listener: socket.socket | None = None,
 ) -> None:
     """Serves until `stop` is set; without one, until SIGTERM or SIGINT, for which it listens only that long. A second signal does
-    not wait for requests. `on_ready` is told the URL; port 0 is any that is free. `on_leave` ends answers that would go on. Raises
-    UsageError if it cannot listen there."""
+    not wait for requests. `on_ready` is told the URL; port 0 is any that is free. `on_leave` ends answers that would go on.
+    `listener`: what `listening` gave for this host. Raises UsageError if it cannot listen there."""
     access.allow_bind(host)
     stop, own = (stop, False) if stop is not None else (asyncio.Event(), True)
-    listener = _listener(host, port)
+    listener = listener or listening(host, port)
     server = _Server(_config(app), lambda: on_ready(_url(host, listener)))
     with contextlib.closing(listener), _signals(stop, server) if own else contextlib.nullcontext():
         serving, stopping = asyncio.create_task(server.serve(sockets=[listener])), asyncio.create_task(stop.wait())
@@ -98,8 +99,8 @@ def _signals(stop: asyncio.Event, server: uvicorn.Server) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _listener(host: str, port: int) -> socket.socket:
-    """Raises UsageError."""
+def listening(host: str, port: int) -> socket.socket:
+    """Whoever connects is answered once `serve` does. Raises UsageError."""
     if not 0 <= port <= 65_535:
         todo = "choose one from 0 to 65535 with --port"
         raise UsageError(f"{port} is no port", unchanged="nothing was started", todo=todo)

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import fcntl
 import tempfile
-from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from backstop.clock import Clock
-from backstop.errors import UsageError
 from backstop.executor.process import WriteAccess, identity_arguments
 from backstop.worker.config import WorkerConfig
 from backstop.worker.run import Heard, Told, Worker, worker
+from backstop.worker.state import alone_in
 from backstop.worker.supervise import Hear, Say, kept
 
 PATIENCE_SECONDS: Final = 20.0
@@ -28,6 +27,7 @@ class Installation:
     config: WorkerConfig
     write: WriteAccess | None
     workers: int = 1
+    alone: bool = False  # whoever starts it is `alone_in` the state directory already
 
 
 @asynccontextmanager
@@ -36,9 +36,10 @@ async def installed(
 ) -> AsyncIterator[Worker]:
     """All of it, until the end of the block. `told` and `heard` are of this process's incidents, `hear` has what the workers beside
     it say. Raises BackstopError if something does not start; what ends later is started anew."""
-    state = _writable(installation.config.state)
+    state = installation.config.state
     async with AsyncExitStack() as stack:
-        stack.enter_context(_alone_in(state))
+        if not installation.alone:
+            stack.enter_context(alone_in(state))
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="backstop-")))
         config = installation.config
         if installation.write is not None:
@@ -62,32 +63,3 @@ def _executor(installation: Installation, socket: Path) -> tuple[str | Path, ...
         *identity_arguments("", write.executor), *identity_arguments("rehearser-", write.rehearser), "--mode", config.mode,
         "--policy", config.policy, "--socket", socket, "--state", config.state / "executor",
     )  # fmt: skip
-
-
-def _writable(state: Path) -> Path:
-    """Raises UsageError."""
-    try:
-        state.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=state):
-            return state
-    except OSError as error:
-        raise UsageError(
-            f"the state directory {state} cannot be written: {error.strerror}",
-            unchanged="nothing was started",
-            todo="name another with --state",
-        ) from error
-
-
-@contextmanager
-def _alone_in(state: Path) -> Iterator[None]:
-    """Raises UsageError: two on one state directory would share an executor's snapshots and keys, and differ in how far they go."""
-    with (state / "running.lock").open("a") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise UsageError(
-                f"another 'backstop serve' or 'backstop worker' runs on the state directory {state}",
-                unchanged="nothing was started",
-                todo="end it, say --workers 2 there, or name another directory with --state",
-            ) from error
-        yield
