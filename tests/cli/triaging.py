@@ -68,13 +68,13 @@ class Desk:
 def broken_shop(*calls: Call) -> Iterator[Embedded]:
     """A bad release of checkout is out (`calls`, or the fault of that name), and its Service answers 500."""
     with embedded() as cluster:
-        asyncio.run(_proven(cluster))
+        asyncio.run(proven(cluster))
         asyncio.run(send(cluster.kubeconfigs["admin"], calls or FAULTS["bad-release"].calls))
         asyncio.run(_failing(cluster))
         yield cluster
 
 
-async def _proven(cluster: Embedded) -> None:
+async def proven(cluster: Embedded) -> None:
     """The first release has run for longer than the policy wants before it may be gone back to."""
     path, oldest = "/apis/apps/v1/namespaces/shop/replicasets", timedelta(seconds=DEFAULT.limits.proven_after_seconds + 1)
     async with cluster.door("admin") as door:

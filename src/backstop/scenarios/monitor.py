@@ -74,10 +74,13 @@ class Held:
 
 @dataclass
 class Episodes:
-    """Of one service: when it begins to fail, and when that is over."""
+    """Of one service: when it begins to fail, and when that is over. While it is coming up, which it is until it was well once,
+    its failing says nothing, unless that takes too long."""
 
     number: int = 0
     failing: bool = False
+    _up: bool = False
+    _watched: Held = field(default_factory=Held)
     _high: Held = field(default_factory=Held)
     _low: Held = field(default_factory=Held)
 
@@ -85,10 +88,11 @@ class Episodes:
         """True at the one moment in which an episode begins. `at`: seconds that only grow."""
         high = self._high.told(at, true=rate is not None and rate >= ALERT_RATE)
         low = self._low.told(at, true=rate is not None and rate <= OVER_RATE)
+        self._up |= low >= 0.0 or self._watched.told(at, true=True) >= STARTING_SECONDS
         if self.failing:
             self.failing = low < OVER_SECONDS
             return False
-        self.failing = high >= ALERT_SECONDS
+        self.failing = self._up and high >= ALERT_SECONDS
         self.number += self.failing
         return self.failing
 
@@ -103,7 +107,6 @@ class Monitor:
         self._episodes = {name: Episodes() for name in FRONTS}
         self._unsent: list[Alert] = []
         self._well = Held()
-        self._began = clock.monotonic()
         self.proven = asyncio.Event()
         """The shop was seen to run well for a while."""
         self.latest: Sample | None = None
@@ -136,10 +139,9 @@ class Monitor:
             self.history.append(sample)
         if self._well.told(now, true=sample.well) >= PROVEN_SECONDS:
             self.proven.set()
-        if self.proven.is_set() or now - self._began >= STARTING_SECONDS:
-            for name, episodes in self._episodes.items():
-                if episodes.told(sample.rates[name], now):
-                    self._unsent.append(PAGES[name].alert(episodes.number, self._label, sample.at))
+        for name, episodes in self._episodes.items():
+            if episodes.told(sample.rates[name], now):
+                self._unsent.append(PAGES[name].alert(episodes.number, self._label, sample.at))
 
     async def _send(self, submit: Submit) -> None:
         while self._unsent:
