@@ -103,15 +103,18 @@ def _installation(
 
 
 async def _serve(installation: Installation, access: Access, host: str, port: int) -> None:
+    from backstop.cli.pages import pages
     from backstop.clock import SystemClock
-    from backstop.policy import load_policy
-    from backstop.service import build_app, serve
+    from backstop.service import serve
     from backstop.worker.installation import installed
 
     clock = SystemClock()
-    async with installed(installation, clock, told, heard, hear, say) as working:
-        app = build_app(working.engine, access, load_policy(installation.config.policy), clock=clock, receipts=working.receipts)
-        await serve(app, access, host=host, port=port, on_ready=lambda url: _ready(url, installation, access))
+    async with (
+        installed(installation, clock, told, heard, hear, say) as working,
+        pages(working, installation, access, clock) as app,
+    ):
+        ready = lambda url: _ready(url, installation, access)  # noqa: E731
+        await serve(app, access, host=host, port=port, on_ready=ready, on_leave=app.leave)
 
 
 async def _work(installation: Installation) -> None:

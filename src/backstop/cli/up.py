@@ -109,18 +109,20 @@ async def _hold(asked: _Asked, listener: socket.socket, stop: asyncio.Event, ser
 
 
 async def _serve(asked: _Asked, cluster: Grounds, clock: Clock, listener: socket.socket, stop: asyncio.Event) -> None:
-    from backstop.policy import load_policy
-    from backstop.service import build_app, serve
+    from backstop.cli.pages import pages
+    from backstop.service import serve
     from backstop.worker.installation import installed
 
-    async with installed(_installation(asked, cluster), clock, told, heard, hear, say) as working:
+    installation = _installation(asked, cluster)
+    async with installed(installation, clock, told, heard, hear, say) as working:
         await _end_what_was_left(working.engine)
-        app = build_app(working.engine, asked.access, load_policy("default"), clock=clock, receipts=working.receipts)
-        # the console's pages go here: they show `cluster` and `working`
-        async with _beside(cluster.monitor.run(working.engine.submit), stop):
+        async with (
+            pages(working, installation, asked.access, clock, drills=True) as app,
+            _beside(cluster.monitor.run(working.engine.submit), stop),
+        ):
             await serve(
                 app, asked.access, host=asked.host, port=asked.port, on_ready=lambda url: _ready(url, asked),
-                stop=stop, listener=listener,
+                on_leave=app.leave, stop=stop, listener=listener,
             )  # fmt: skip
 
 
