@@ -181,3 +181,9 @@ async def test_what_could_not_be_kept_is_not_answered_well(tmp_path: Path) -> No
         assert (answered.status, answered.json["error"]) == (503, "the disk is full")
         full.kept.clear()
         assert (await service.ask("POST", HOOK, json=message(firing()), headers=BEARER)).status == 200, "and repeated it is"
+
+
+@pytest.mark.parametrize("truncated", [True, "7", -1, 1.5, 1e30])
+async def test_what_was_cut_off_is_a_number_or_the_message_is_none(service: Served, truncated: object) -> None:
+    assert (await service.alert(message(firing(), truncatedAlerts=truncated))).status == 400
+    assert (await service.alert(message(firing(), truncatedAlerts=7.0))).json["truncated"] == 7

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import datetime
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from backstop.service import Access
 from tests.engine.incidents_contract import alert, asking, reached
 from tests.service.served import TOKEN, Broken, Served, served
 
+HOOK = "/api/v1/alerts/alertmanager"
 WORD = {"by": "ada", "why": "the release is mine"}
 
 
@@ -213,3 +215,28 @@ async def test_a_token_opens_everything(tmp_path: Path) -> None:
         headers = {"Authorization": f"Bearer {TOKEN}"}
         assert (await service.get("/api/v1/incidents", headers=headers)).status == 200
         assert (await service.get("/metrics", headers=headers)).status == 200
+
+
+async def test_the_document_promises_nothing_that_is_never_answered(service: Served) -> None:
+    document = (await service.get("/api/v1/openapi.json")).json
+    operations = {(path, method): said for path, one in document["paths"].items() for method, said in one.items()}
+    assert not [where for where, said in operations.items() if "422" in said["responses"]]
+    text = json.dumps(document)
+    assert "ValidationError" not in text
+    for name in re.findall(r'"\$ref": "#/components/schemas/([^"]+)"', text):
+        assert name in document["components"]["schemas"]
+    assert "#/$defs" not in text
+
+
+@pytest.mark.parametrize(("access", "needs"), [(Access(), {HOOK}), (Access(token=TOKEN), None)])
+async def test_the_document_says_where_a_token_is_needed(tmp_path: Path, access: Access, needs: set[str] | None) -> None:
+    async with served(tmp_path, access) as service:
+        bearer = {"Authorization": f"Bearer {TOKEN}"} if access.token else {}
+        paths = (await service.get("/api/v1/openapi.json", headers=bearer)).json["paths"]
+    secured = {path for path, one in paths.items() if all(said["security"] for said in one.values())}
+    assert secured == (needs or set(paths) - {"/healthz", "/readyz"})
+
+
+async def test_what_is_no_method_here_is_told_which_are(service: Served) -> None:
+    refused = await service.ask("DELETE", "/api/v1/incidents")
+    assert (refused.status, refused.headers["Allow"]) == (405, "GET")

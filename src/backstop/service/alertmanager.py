@@ -14,7 +14,17 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue, StringConstraints, TypeAdapter, ValidationError
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    JsonValue,
+    StringConstraints,
+    TypeAdapter,
+    ValidationError,
+)
 
 from backstop.policy import Policy
 from backstop.records import Alert, DnsName, Record, WorkloadRef, clean
@@ -48,12 +58,19 @@ class FiringAlert(_Theirs):
     fingerprint: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{1,64}$")]
 
 
+def _number(raw: object) -> object:
+    """1.0 is an integer in JSON, and neither true nor "1" is one."""
+    if isinstance(raw, bool | str):
+        raise ValueError("a number is wanted")  # noqa: TRY004  pydantic hears no TypeError
+    return raw
+
+
 class Message(_Theirs):
     """What is posted. Alerts are read one by one: one that cannot be read must not take the others with it."""
 
     version: Literal["4"]
     alerts: tuple[JsonValue, ...]
-    truncatedAlerts: Annotated[int, Field(ge=0)] = 0  # noqa: N815  their name; how many `max_alerts` cut off
+    truncatedAlerts: Annotated[int, Field(ge=0, le=2**53), BeforeValidator(_number)] = 0  # noqa: N815  theirs; what `max_alerts` cut off
 
 
 class AlertAnswer(Record):

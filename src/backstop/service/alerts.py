@@ -18,7 +18,8 @@ from backstop.policy import Policy
 from backstop.records import Alert
 from backstop.redaction import Redactor
 from backstop.service.alertmanager import MAX_ALERTS, AlertAnswer, Message, Received, sort_alerts
-from backstop.service.answers import JSON, Problem, Refused, answer, body_of, problem, tell
+from backstop.service.answers import Problem, Refused, answer, body_of, problem, tell
+from backstop.service.document import body
 from backstop.service.metrics import Counts
 
 MESSAGE_BYTES: Final = 2**20
@@ -30,13 +31,12 @@ SUBMIT_SECONDS: Final = 20.0
 def alert_routes(incidents: Incidents, policy: Policy, clock: Clock, counts: Counts) -> APIRouter:
     """`POST /alerts/alertmanager`."""
     routes = APIRouter(tags=["alerts"])
-    body = {"required": True, "content": {JSON: {"schema": Message.model_json_schema()}}}
 
     @routes.post(
         "/alerts/alertmanager",
         response_model=Received,
         responses={code: {"model": Problem} for code in (413, 415)},
-        openapi_extra={"requestBody": body},
+        openapi_extra=body(Message),
     )
     async def alertmanager(request: Request) -> Response:
         """Alertmanager's webhook, version 4. 200: every incident that it makes is kept. 5xx: send it again."""
@@ -96,4 +96,4 @@ def _tell(received: Received) -> None:
         elif one.new and one.incident is not None:
             tell("alert_taken", logging.INFO, fingerprint=one.fingerprint, incident=one.incident)
     if received.truncated:
-        tell("alerts_truncated", truncated=min(received.truncated, 2**53))
+        tell("alerts_truncated", truncated=received.truncated)

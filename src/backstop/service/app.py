@@ -26,12 +26,14 @@ from backstop.service.access import Access
 from backstop.service.alerts import alert_routes
 from backstop.service.answers import JSON, Problem, Refused, answer, body_of, problem, problem_of
 from backstop.service.boundary import Boundary
+from backstop.service.document import body, describe
 from backstop.service.metrics import Counts, exposition
 
 PAGE: Final = 500
 """Events in one answer, at most: ask again from the last one's number until none are left."""
 
 ANSWER_BYTES: Final = 16_384
+PEM: Final = "application/x-pem-file"
 READY_SECONDS: Final = 5.0
 _ERRORS: Final[dict[int | str, dict[str, Any]]] = {code: {"model": Problem} for code in (400, 401, 403, 404, 500, 503)}
 
@@ -92,6 +94,7 @@ def build_app(
     app.include_router(alert_routes(incidents, policy, clock, counts), prefix="/api/v1", responses=_ERRORS)
     app.include_router(_own_routes(incidents, counts))
     _answer_errors(app)
+    describe(app, access)
     app.add_middleware(Boundary, access=access)
     return app
 
@@ -125,10 +128,10 @@ def _incident_routes(incidents: Incidents, receipts: Path | None, clock: Clock) 
         await incidents.find(incident)
         return Response(await asyncio.to_thread(_kept, receipts, f"{incident}.json"), media_type=JSON)
 
-    @routes.get("/receipt.pub", response_class=Response)
+    @routes.get("/receipt.pub", response_class=Response, responses={200: {"content": {PEM: {}}}})
     async def public_keys() -> Response:
         """The public keys that receipts are checked with (PEM), once one was issued."""
-        return Response(await asyncio.to_thread(_kept, receipts, "receipt.pub"), media_type="application/x-pem-file")
+        return Response(await asyncio.to_thread(_kept, receipts, "receipt.pub"), media_type=PEM)
 
     for told in ("approve", "reject", "cancel"):
         _telling(routes, told, incidents)
@@ -145,7 +148,6 @@ def _telling(routes: APIRouter, told: Literal["approve", "reject", "cancel"], in
         await telling[told](incident, **dict(word))
         return answer(Done(incident=await incidents.find(incident)))
 
-    body = {"required": True, "content": {JSON: {"schema": kind.model_json_schema()}}}
     routes.add_api_route(
         f"/incidents/{{incident}}/{told}",
         tell,
@@ -155,7 +157,7 @@ def _telling(routes: APIRouter, told: Literal["approve", "reject", "cancel"], in
         operation_id=told,
         response_model=Done,
         responses={code: {"model": Problem} for code in (409, 413, 415)},
-        openapi_extra={"requestBody": body},
+        openapi_extra=body(kind),
     )
 
 
@@ -199,7 +201,9 @@ def _own_routes(incidents: Incidents, counts: Counts) -> APIRouter:
             await incidents.recent(limit=1)
         return {"status": "ready"}
 
-    @routes.get("/metrics")
+    refusals: dict[int | str, dict[str, Any]] = {code: {"model": Problem} for code in (401, 403, 503)}
+
+    @routes.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}, **refusals})
     async def metrics() -> Response:
         """For Prometheus."""
         return Response(await exposition(incidents, counts), media_type="text/plain; version=0.0.4")
@@ -219,7 +223,9 @@ def _answer_errors(app: FastAPI) -> None:
             return problem(400, _first(list(error.errors())), todo="correct it")
         status = error.status_code if isinstance(error, HTTPException) else 500
         said = {404: "there is nothing here", 405: "that method has no meaning here"}.get(status, "this cannot be answered")
-        return problem(status, said, todo="/api/v1/openapi.json lists what there is")
+        answered = problem(status, said, todo="/api/v1/openapi.json lists what there is")
+        answered.headers.update((error.headers or {}) if isinstance(error, HTTPException) else {})  # Allow, of a 405
+        return answered
 
     for kind in (Refused, BackstopError, TimeoutError, RequestValidationError, HTTPException):
         app.add_exception_handler(kind, refused)
