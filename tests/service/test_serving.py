@@ -15,6 +15,7 @@ from starlette.types import Receive, Scope, Send
 
 from backstop.errors import ConfigError, UsageError
 from backstop.service import Access, serve
+from backstop.service.serving import listening
 from tests.service.served import running, served
 
 PROGRAM = """
@@ -100,3 +101,12 @@ async def test_a_request_that_is_never_finished_does_not_hold_the_end(tmp_path: 
             writer.write(head + b"Content-Length: 9\r\n\r\n{")
             await writer.drain()
         writer.close()
+
+
+def test_an_answer_does_not_wait_for_the_other_end_to_have_heard_its_head() -> None:
+    with (
+        listening("127.0.0.1", 0) as listener,
+        socket.create_connection(listener.getsockname()),
+        listener.accept()[0] as there,
+    ):
+        assert there.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)

@@ -106,7 +106,8 @@ def listening(host: str, port: int) -> socket.socket:
         raise UsageError(f"{port} is no port", unchanged="nothing was started", todo=todo)
     try:
         family, _, _, _, address = socket.getaddrinfo(host, 0, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
-        return socket.create_server((address[0], port), family=family, backlog=2048)
+        listener = socket.create_server((address[0], port), family=family, backlog=2048)
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # asyncio does so only where a socket names its protocol
     except (OSError, UnicodeError) as error:
         said = str(error.strerror) if isinstance(error, OSError) else str(error)
         why = said.partition(" (while attempting")[0]  # what follows repeats the address
@@ -115,6 +116,7 @@ def listening(host: str, port: int) -> socket.socket:
             unchanged="nothing was started",
             todo="choose another with --port, or 0 for any that is free",
         ) from error
+    return listener
 
 
 def _url(host: str, listener: socket.socket) -> str:
