@@ -27,12 +27,12 @@ class Console:
     """The service with its pages: an ASGI application. `leave` when the server stops, `close` when it has."""
 
     def __init__(self, service: ASGIApp, parts: Parts) -> None:
-        runs = Runs(parts.runs, parts.clock)
+        self.runs = Runs(parts.runs, parts.clock)
         handlers = dict.fromkeys((BackstopError, HTTPException, TimeoutError), error_page)
         pages = Starlette(routes=ROUTES, exception_handlers=handlers)
         self._parts = parts
-        self._playing = Playing(runs, parts.clock)
-        pages.state.parts, pages.state.runs, pages.state.playing = parts, runs, self._playing
+        self._playing = Playing(self.runs, parts.clock)
+        pages.state.parts, pages.state.runs, pages.state.playing = parts, self.runs, self._playing
         pages.state.recorded = Recorded(parts.incidents)
         self._service = service
         self._door = Door(pages, parts)

@@ -11,12 +11,13 @@ from starlette.routing import Route
 
 from backstop.console.pages import FOREVER, KINDS, page, static_files, static_version
 from backstop.pipeline import STAGES
+from backstop.scenarios.registry import HEADLINE
 
 
 async def front(request: Request) -> Response:
     """What this is, in one screen."""
     parts = request.app.state.parts
-    return await page(request, "front", stages=STAGES, drills=parts.drills)
+    return await page(request, "front", stages=STAGES, drills=parts.drills, headline=HEADLINE)
 
 
 async def static(request: Request) -> Response:
