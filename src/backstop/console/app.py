@@ -8,19 +8,21 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from backstop.console.cluster import Watched
 from backstop.console.door import Door
 from backstop.console.pages import error_page
 from backstop.console.parts import Parts
 from backstop.console.playing import Playing
 from backstop.console.recorded import Recorded
-from backstop.console.routes import access, front, incidents, models, policy, run
+from backstop.console.rights import RightsOf
+from backstop.console.routes import access, cluster, front, incidents, models, policy, run
 from backstop.console.runs import Runs
 from backstop.errors import BackstopError
 
 API: Final = ("/api/", "/healthz", "/readyz", "/metrics")
 """Paths of the service itself, which has its own rules of access."""
 
-ROUTES: Final = [*front.ROUTES, *access.ROUTES, *run.ROUTES, *policy.ROUTES, *models.ROUTES, *incidents.ROUTES]
+ROUTES: Final = [*front.ROUTES, *access.ROUTES, *run.ROUTES, *policy.ROUTES, *models.ROUTES, *cluster.ROUTES, *incidents.ROUTES]
 
 
 class Console:
@@ -34,6 +36,8 @@ class Console:
         self._playing = Playing(self.runs, parts.clock)
         pages.state.parts, pages.state.runs, pages.state.playing = parts, self.runs, self._playing
         pages.state.recorded = Recorded(parts.incidents)
+        watched = pages.state.watched = Watched(parts.cluster, parts.grounds, parts.policy, parts.clock)
+        self._rights = pages.state.rights = RightsOf(parts.identities, parts.policy, parts.clock, watched.changed)
         self._service = service
         self._door = Door(pages, parts)
 
@@ -46,8 +50,9 @@ class Console:
         self._parts.leaving.now()
 
     async def close(self) -> None:
-        """Ends the drill that is being played."""
+        """Ends the drill that is being played, and whoever asks about rights."""
         await self._playing.close()
+        await self._rights.aclose()
 
 
 def build_console(service: ASGIApp, parts: Parts) -> Console:

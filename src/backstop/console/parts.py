@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 from backstop.clock import Clock
+from backstop.console.cluster import Grounds, Reader
 from backstop.console.leaving import Leaving
 from backstop.console.sessions import Sessions
 from backstop.engine.port import Incidents
+from backstop.executor.process import Identity
 from backstop.models.budget import SpendStore
 from backstop.policy import Policy
 from backstop.service.access import Access
@@ -22,7 +25,8 @@ RUNS: Final = Path(".backstop") / "runs"
 @dataclass(frozen=True)
 class Parts:
     """Of one console. `runs` holds one directory per drill; `drills`: whether a click may play one here; `spend`: where the
-    workers count the day's money (`KeptSpend` over the database's document)."""
+    workers count the day's money (`KeptSpend` over the database's document); `cluster`: the cluster as the
+    investigator sees it; `identities`: by name, whose rights are shown; `grounds`: a cluster that may be broken, by `breaks`."""
 
     incidents: Incidents
     access: Access
@@ -34,4 +38,8 @@ class Parts:
     runs: Path = RUNS
     drills: bool = False
     spend: SpendStore | None = None
+    cluster: Reader | None = None
+    identities: Mapping[str, Identity] = field(default_factory=dict)
+    grounds: Grounds | None = None
+    breaks: Mapping[str, str] = field(default_factory=dict)
     leaving: Leaving = field(default_factory=Leaving)

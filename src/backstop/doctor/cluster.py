@@ -110,7 +110,7 @@ async def _seen(client: ClusterClient, policy: Policy, scrub: Scrub) -> _Seen:
     seen = _Seen(server=plain_url(client.server))
     try:
         seen.version = text(await client.get("/version"), "gitVersion")
-        seen.identity = await _identity(client)
+        seen.identity = await identity_of(client)
         found = await asyncio.gather(*(_namespace(client, rule) for rule in policy.namespaces))
         seen.namespaces = tuple(found)
     except ClusterError as error:
@@ -119,7 +119,8 @@ async def _seen(client: ClusterClient, policy: Policy, scrub: Scrub) -> _Seen:
     return seen
 
 
-async def _identity(client: ClusterClient) -> str:
+async def identity_of(client: ClusterClient) -> str:
+    """As whom the API server knows this identity. Raises ClusterError."""
     try:
         status = await client.review("SelfSubjectReview")
     except ClusterRefused as error:

@@ -33,7 +33,7 @@ OWNERSHIP: Final = (
 )  # fmt: skip
 """Labels that say what a workload is, or whose. One that carries none of them is nobody's, and nobody would be asked."""
 
-_GITOPS: Final = {
+GITOPS: Final = {
     "argocd.argoproj.io/instance": "Argo CD",
     "argocd.argoproj.io/tracking-id": "Argo CD",
     "kustomize.toolkit.fluxcd.io/name": "Flux",
@@ -43,6 +43,7 @@ _GITOPS: Final = {
     "configsync.gke.io/declared-fields": "Config Sync",
     "config.k8s.io/owning-inventory": "Config Sync",
 }
+"""Whose label or annotation says that changes are made in Git."""
 _MANAGERS: Final = {
     "argocd-controller": "Argo CD", "argocd-application-controller": "Argo CD", "kustomize-controller": "Flux",
     "helm-controller": "Flux", "fleetagent": "Fleet", "kapp-server": "kapp", "configsync": "Config Sync",
@@ -135,7 +136,7 @@ def _owned(workload: Workload) -> str:
 
 def _gitops(workload: Workload) -> str:
     for what, marks in (("label", workload.labels), ("annotation", workload.annotations)):
-        for key, tool in _GITOPS.items():
+        for key, tool in GITOPS.items():
             if key in marks:
                 return f"{tool} manages it ({what} {key}) and would revert the write; change it in Git"
     tool = next((tool for manager, tool in _MANAGERS.items() if manager in workload.managers), "")
