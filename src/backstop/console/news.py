@@ -30,12 +30,11 @@ Line = tuple[int, str]
 
 
 class Poll:
-    """One question, asked once a second while somebody waits for its answer to change. `ask` gives the newest line, and whether
-    none will follow; its numbers only grow."""
+    """One question, asked every so many seconds while somebody waits for its answer to change. `ask` gives the newest line, and
+    whether none will follow."""
 
-    def __init__(self, ask: Callable[[], Awaitable[tuple[Line, bool]]]) -> None:
-        self._ask = ask
-        self._known: tuple[Line, bool] | None = None
+    def __init__(self, ask: Callable[[], Awaitable[tuple[Line, bool]]], every: float = POLL_SECONDS) -> None:
+        self._ask, self._every = ask, every
         self._round: asyncio.Task[tuple[Line, bool]] | None = None
         self._asked_at = float("-inf")  # by the event loop's clock
         self.watching = 0
@@ -65,7 +64,7 @@ class Poll:
 
     async def _asked(self) -> tuple[Line, bool]:
         loop = asyncio.get_running_loop()
-        due = self._asked_at + POLL_SECONDS
+        due = self._asked_at + self._every
         if loop.time() < due:
             await asyncio.sleep(due - loop.time())
         self._asked_at = loop.time()

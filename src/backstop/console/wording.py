@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from markupsafe import Markup
 
+from backstop.pipeline.rulebook import rule_of
 from backstop.records import action_key, clean
 
 UNKNOWN: Final = "unknown"
@@ -102,5 +103,6 @@ FILTERS: Final[dict[str, Callable[..., Any]]] = {
     "words": words,
     "count": count,
     "action_key": action_key,
+    "rule_of": rule_of,
 }
 """What templates call them."""

@@ -79,7 +79,7 @@ def filters_of(query: Mapping[str, str]) -> Filters:
         raise _unknown("state", STATES)
     if outcome and outcome not in OUTCOMES:
         raise _unknown("outcome", OUTCOMES)
-    if limit and not (limit.isascii() and limit.isdigit() and 1 <= int(limit[:6]) <= MOST):
+    if limit and not (limit.isascii() and limit.isdigit() and len(limit) < 5 and 1 <= int(limit) <= MOST):
         raise Unknown(f"limit is a number from 1 to {MOST}", unchanged="nothing was changed", todo="choose another")
     return Filters(
         state or None,
