@@ -229,7 +229,10 @@ async def seeded(directory: Path, tell: Callable[[Seeds], Awaitable[None]] = see
         )
         app = build_console(build_app(seeds.incidents, access, DEFAULT, clock=clock, receipts=seeds.receipts), parts)
         async with running(app, access) as url:
-            yield Seeded(url, parts, visitor, seeds)
+            try:
+                yield Seeded(url, parts, visitor, seeds)
+            finally:
+                app.leave()
 
 
 async def _serve() -> None:

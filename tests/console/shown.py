@@ -74,4 +74,7 @@ async def shown(directory: Path, access: Access = OPEN, incidents: Incidents | N
         console = Parts(theirs, access, DEFAULT, clock, Sessions(clock), **own | parts)
         app = build_console(build_app(theirs, access, DEFAULT, clock=clock, receipts=receipts), console)
         async with running(app, access) as url:
-            yield Shown(url, console, visitor, there)
+            try:
+                yield Shown(url, console, visitor, there)
+            finally:
+                app.leave()

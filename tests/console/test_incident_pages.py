@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from playwright.async_api import Page, expect
 
-from tests.console.browser import axe, screenshot
+from tests.console.browser import Browsing, axe, screenshot
 from tests.console.seeded import seeded
 from tests.console.shown import shown
 from tests.engine.incidents_contract import alert, asking, reached
@@ -19,6 +20,12 @@ PAGES = {
     "incident-past": "/incidents/am-approved-05?at=12",
     "incident-hostile": "/incidents/am-hostile-09",
 }
+
+
+@pytest.fixture(autouse=True)
+def servers_end(browser: Browsing) -> None:
+    """They do so before the pages are closed that follow their streams."""
+    browser.guard.allow("ERR_INCOMPLETE_CHUNKED_ENCODING", "ERR_CONNECTION_REFUSED")
 
 
 async def test_the_pages_read_well_in_every_look(page: Page, light: Page, phone: Page, tmp_path: Path) -> None:
