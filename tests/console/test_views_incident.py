@@ -21,10 +21,10 @@ from backstop.console.views.incident_timeline import EVENTS, JSON_BUDGET, log_pa
 from backstop.console.views.incident_words import said, standing
 from backstop.console.wording import plain
 from backstop.engine.port import IncidentSummary
-from backstop.events import Event, Rerouted
-from backstop.records import Check, OutcomeKind
-from tests.console.seeded import seeded
-from tests.pipeline.shop import CHECKOUT
+from backstop.events import Diagnosed, Event, Rerouted, VerdictReached
+from backstop.records import Check, OutcomeKind, Verdict, action_key
+from tests.console.seeded import Seeds, seeded
+from tests.pipeline.shop import CHECKOUT, right
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 NOTHING = Kept("x.json", None, {})
@@ -70,6 +70,39 @@ async def test_a_cited_fact_is_one_of_the_look_that_it_was_cited_from(tmp_path: 
             assert len(anchors) == sum(len(look.facts) for look in found.looks)
             cited = [cited for opinion in found.opinions for claim in opinion.claims for cited in claim.facts]
             assert {one.anchor for one in cited} <= anchors
+
+
+async def test_a_judge_s_no_to_an_earlier_diagnosis_does_not_speak_against_the_same_write_of_the_rules(tmp_path: Path) -> None:
+    no = Verdict(stage="judge", checks=(Check(rule="J-CLAIM-1", passed=False, reason="it does not follow"),))
+    async with seeded(tmp_path, one_that_asks) as console:
+        events = list(await console.seeds.incidents.events("am-1"))
+        asked = await console.seeds.incidents.find("am-1")
+        place = next(place for place, one in enumerate(events) if isinstance(one.body, Diagnosed))
+        diagnosed = events[place].body
+        assert isinstance(diagnosed, Diagnosed)
+        action = action_key(diagnosed.diagnosis.action)
+        refusal = event(0).model_copy(update={"body": VerdictReached(attempt=0, action=action, verdict=no)})
+        judged = [one for one in events[place:] if not _is_judge(one)]
+        shown = story(asked, [*events[: place + 1], refusal, *judged], NOTHING, Asked(), NOW).question
+        assert shown is not None
+        assert (shown.against, shown.judged) == ("", False)
+        direct = story(asked, [*events, refusal], NOTHING, Asked(), NOW).question
+        assert direct is not None
+        assert direct.against == "J-CLAIM-1: it does not follow"
+
+
+async def one_that_asks(seeds: Seeds) -> None:
+    await seeds.asking("am-1", right)
+
+
+def _is_judge(one: Event) -> bool:
+    return isinstance(one.body, VerdictReached) and one.body.verdict.stage == "judge"
+
+
+async def test_what_was_rehearsed_is_a_gate_s_word(tmp_path: Path) -> None:
+    async with seeded(tmp_path, one_that_asks) as console:
+        found = findings(await console.seeds.incidents.events("am-1"))
+        assert [gate.stage for gate in found.opinions[-1].verdicts] == ["quality_gate", "judge", "executor", "action_gate"]
 
 
 def test_a_record_that_is_empty_so_far_has_a_page() -> None:

@@ -100,7 +100,7 @@ def story(summary: IncidentSummary, events: Sequence[Event], kept: Kept, asked: 
         seconds=_seconds(shown, None if over or point.past else now),
         over=over,
         models=_models(shown),
-        question=question(state.asks if point.past else summary.asks, state, shown, found.verdicts, now, past=point.past),
+        question=question(state.asks if point.past else summary.asks, state, shown, found.opinions, now, past=point.past),
         moments=moments(shown),
         log=log_page(shown, asked.start),
         findings=found,

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from backstop.console.views.incident_words import Standing, said
-from backstop.events import Blocked, Diagnosed, Event, EvidenceGathered, LookedUp, ModelCalled, VerdictReached
+from backstop.events import Blocked, Diagnosed, Event, EvidenceGathered, LookedUp, ModelCalled, Rehearsed, VerdictReached
 from backstop.records import Claim, Evidence, Fact, ModelCall, Omission, action_key
 from backstop.replay.fold import fold
 
@@ -130,9 +130,11 @@ def findings(events: Sequence[Event]) -> Findings:
             case Diagnosed() as body:
                 opinions.append(_opinion(event.seq, body, looks[:seen], sources, len(opinions) + 1))
             case VerdictReached() as body:
-                verdicts.append(_judged(event.seq, body, looks[:seen]))
-                if opinions and body.verdict.stage in GATES and opinions[-1].action == body.action:
-                    opinions[-1] = replace(opinions[-1], verdicts=(*opinions[-1].verdicts, verdicts[-1]))
+                _reached(_judged(event.seq, body, looks[:seen]), verdicts, opinions)
+            case Rehearsed(verdict=verdict) if opinions:
+                last = opinions[-1]
+                body = VerdictReached(attempt=last.body.attempt, action=last.action, verdict=verdict)
+                _reached(_judged(event.seq, body, looks[:seen]), verdicts, opinions)
     return Findings(
         looks,
         tuple(opinions),
@@ -141,6 +143,14 @@ def findings(events: Sequence[Event]) -> Findings:
         tuple((event.seq, event.body) for event in events if isinstance(event.body, LookedUp)),
         tuple((event.seq, event.body) for event in events if isinstance(event.body, Blocked)),
     )
+
+
+def _reached(verdict: Judged, verdicts: list[Judged], opinions: list[Opinion]) -> None:
+    """A gate may be asked again of the same diagnosis, once the world has moved: its last word counts."""
+    verdicts.append(verdict)
+    if opinions and verdict.stage in GATES and opinions[-1].action == verdict.action:
+        others = tuple(one for one in opinions[-1].verdicts if one.stage != verdict.stage)
+        opinions[-1] = replace(opinions[-1], verdicts=(*others, verdict))
 
 
 def _looks(all_of_them: Sequence[Evidence]) -> Iterator[Look]:

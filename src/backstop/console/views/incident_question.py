@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Final
 
 from backstop.console.views.incident_changes import Changes, changes
-from backstop.console.views.incident_findings import GATES, Judged, Ruled
+from backstop.console.views.incident_findings import Judged, Opinion, Ruled
 from backstop.console.views.incident_list import seconds_left
 from backstop.events import ActionWeighed, Event, Proposed
 from backstop.policy.blast import BLAST_RULES
@@ -21,7 +21,8 @@ _BLAST: Final = frozenset(rule.id for rule in BLAST_RULES)
 
 @dataclass(frozen=True)
 class Question:
-    """`blocked`: why nobody can answer it on this page; empty if somebody can. `gates`: what each said of this write."""
+    """`gates`: what each said of the diagnosis that asks for this write. `blocked`: why nobody can answer it on this page;
+    `against`: the rule that speaks against a yes. Empty if there is none."""
 
     asks: ApprovalRequest
     seconds: float
@@ -32,15 +33,22 @@ class Question:
     bound: str
     gates: tuple[Judged, ...]
     blocked: str
+    against: str
+
+    @property
+    def judged(self) -> bool:
+        """Whether a judge was asked. Where the rules propose a write, none is."""
+        return any(gate.stage == "judge" for gate in self.gates)
 
 
 def question(
-    asks: ApprovalRequest | None, state: State, events: Sequence[Event], verdicts: Sequence[Judged], now: datetime, *, past: bool
+    asks: ApprovalRequest | None, state: State, events: Sequence[Event], opinions: Sequence[Opinion], now: datetime, *, past: bool
 ) -> Question | None:
     """None: nobody is asked anything. `past`: this is an earlier moment, which cannot be answered."""
     if asks is None:
         return None
-    gates = _last_words(asks.action, verdicts)
+    gates = opinions[-1].verdicts if opinions and opinions[-1].action == asks.action else ()
+    against = [f"{rule.rule}: {rule.reason}" for gate in gates for rule in gate.against]
     reach, undo, bound = _reach(asks, state, events)
     return Question(
         asks=asks,
@@ -51,23 +59,17 @@ def question(
         undo=undo,
         bound=bound,
         gates=gates,
-        blocked=_blocked(asks, gates, now, past=past),
+        blocked=_blocked(asks, now, past=past),
+        against=against[0] if against else "",
     )
 
 
-def _last_words(action: str, verdicts: Sequence[Judged]) -> tuple[Judged, ...]:
-    """The last word of each gate on this action."""
-    last = {verdict.stage: verdict for verdict in verdicts if verdict.stage in GATES and verdict.action == action}
-    return tuple(sorted(last.values(), key=lambda verdict: verdict.seq))
-
-
-def _blocked(asks: ApprovalRequest, gates: Sequence[Judged], now: datetime, *, past: bool) -> str:
+def _blocked(asks: ApprovalRequest, now: datetime, *, past: bool) -> str:
     if past:
         return "this is an earlier moment of the incident: only what it asks now can be answered"
     if now >= asks.expires_at:
         return "A-MODE: an approval holds until its time is over, and it is; nothing was written"
-    against = [f"{rule.rule}: {rule.reason}" for gate in gates for rule in gate.against]
-    return against[0] if against else ""
+    return ""
 
 
 def _reach(asks: ApprovalRequest, state: State, events: Sequence[Event]) -> tuple[tuple[str, ...], tuple[str, ...], str]:
