@@ -131,27 +131,28 @@ addEventListener("hashchange", reveal);
 reveal();
 root.classList.add("scripts");
 
+let pending = false;
+let once = false;
+async function fetchAnew() {
+  if (pending) {
+    once = true; // once more when this one is there, however often it was asked meanwhile
+    return;
+  }
+  pending = true;
+  try {
+    await refresh();
+  } catch {
+    // the stream's own state says that the server is away
+  } finally {
+    pending = false;
+    if (once) {
+      once = false;
+      fetchAnew();
+    }
+  }
+}
+addEventListener("partschange", fetchAnew); // what a page's own script noticed
 if (document.body.dataset.stream) {
-  let pending = false;
-  let again = false;
-  const fetchAnew = async () => {
-    if (pending) {
-      again = true; // once more when this one is there, however often it was asked meanwhile
-      return;
-    }
-    pending = true;
-    try {
-      await refresh();
-    } catch {
-      // the stream's own state says that the server is away
-    } finally {
-      pending = false;
-      if (again) {
-        again = false;
-        fetchAnew();
-      }
-    }
-  };
   follow(document.body.dataset.stream, { heard: fetchAnew, state: pill, after: Number(document.body.dataset.after || 0) });
 }
 countdown();

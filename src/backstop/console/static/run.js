@@ -1,0 +1,162 @@
+// The page of a run: takes its frames from the stream, or from the page itself if it is an export, and shows any moment of it.
+import { render } from "./vendor/preact.mjs";
+import { START, upTo } from "./fold.js";
+import { Charts } from "./charts.js";
+import { Lane, html, moment, words } from "./lanes.js";
+import { Verdict } from "./verdict.js";
+import { announce, follow, pill } from "./stream.js";
+
+const EVERY_MS = 100; // between two renderings, at least
+const SPEEDS = [1, 4, 16];
+const island = document.getElementById("island");
+const saved = document.getElementById("frames");
+const frames = saved ? JSON.parse(saved.textContent) : [];
+
+let state = START;
+let at = null; // the moment shown, in seconds; null: the newest
+let playing = false;
+let speed = 1;
+let following = !saved;
+let drawn = 0;
+let drawnAt = 0;
+let pending = false;
+let said = {};
+
+const span = () => frames.at(-1)?.t ?? 0;
+
+function soon() {
+  if (pending) return;
+  pending = true;
+  setTimeout(() => requestAnimationFrame(draw), Math.max(0, EVERY_MS - (performance.now() - drawn)));
+}
+
+function draw(now) {
+  pending = false;
+  if (playing) play((now - drawnAt) / 1000);
+  drawn = performance.now();
+  drawnAt = now;
+  const wanted = at ?? Infinity;
+  state = upTo(frames, wanted, wanted < state.t ? START : state);
+  if (state.header) show();
+  if (playing || (following && at === null)) tell();
+  if (playing) soon();
+}
+
+let shown = false;
+function show() {
+  if (!shown) {
+    shown = true;
+    island.replaceChildren();
+    if (!island.dataset.begun) dispatchEvent(new Event("partschange")); // the page was made before the run had a name
+  }
+  render(html`<${Run} />`, island);
+}
+
+function play(seconds) {
+  at += Math.min(seconds, 1) * speed;
+  if (at < span()) return;
+  at = null;
+  playing = false;
+  keepInAddress();
+}
+
+/** Only what Backstop's lane turns to, for those who listen. */
+function tell() {
+  const { now, lights, ending } = state.lanes.backstop;
+  const key = ending ? ending.kind : `${now} ${lights[now]}`;
+  if (key === said.key || (!now && !ending)) return;
+  said = { key };
+  announce(ending ? `Backstop: ${words(ending.kind)}: ${ending.reason}` : `Backstop: ${words(now)}${lights[now] === "bad" ? " refused" : ""}`);
+}
+
+function seek(t) {
+  at = t === null || t >= span() ? null : Math.max(0, Math.round(t * 1000) / 1000);
+  playing = false;
+  soon();
+  keepInAddress();
+}
+
+let keeping = 0;
+function keepInAddress() {
+  clearTimeout(keeping);
+  keeping = setTimeout(() => {
+    const bare = location.protocol === "file:" ? "#" : location.pathname;
+    history.replaceState(null, "", at === null ? bare : moment(at));
+  }, 250);
+}
+
+function turn() {
+  if (!playing && at === null) at = 0;
+  playing = !playing;
+  if (!playing) keepInAddress();
+  drawnAt = performance.now();
+  soon();
+}
+
+function step(by) {
+  const here = at ?? Infinity;
+  const times = frames.filter((frame) => frame.body.line).map((frame) => frame.t);
+  seek(by > 0 ? (times.find((t) => t > here) ?? null) : (times.findLast((t) => t < here) ?? 0));
+}
+
+function Player() {
+  const here = at ?? span();
+  const live = following && at === null;
+  return html`<section class="panel player" aria-label="Replay">
+    <button type="button" onClick=${turn} aria-label=${playing ? "Pause" : "Play"} title="Space">${playing ? "❚❚" : "▶"}</button>
+    <button type="button" class="quiet" onClick=${() => step(-1)} aria-label="Previous line" title="[">⟨</button>
+    <button type="button" class="quiet" onClick=${() => step(1)} aria-label="Next line" title="]">⟩</button>
+    <input type="range" min="0" max=${Math.ceil(span() * 10) / 10} step="0.1" value=${at ?? Math.ceil(span() * 10) / 10} aria-label="Moment of the run" aria-valuetext="${here.toFixed(1)} seconds"
+      onInput=${(event) => seek(Number(event.target.value))} />
+    <output class="nowrap">${here.toFixed(1)} / ${span().toFixed(1)} s</output>
+    <span class="speeds" role="group" aria-label="Speed">${SPEEDS.map((one) => html`<button type="button" class="quiet" aria-pressed=${one === speed} onClick=${() => { speed = one; soon(); }}>${one}×</button>`)}</span>
+    <button type="button" class=${live ? "primary" : ""} aria-pressed=${at === null} onClick=${() => seek(null)}>${following ? "Live" : "End"}</button>
+  </section>`;
+}
+
+function Run() {
+  const { header, over, lanes, marks } = state;
+  return html`${over && html`<${Verdict} over=${over} header=${header} directory=${island.dataset.directory} links=${saved ? "" : `/run/${island.dataset.run}`} />`}
+    <${Player} />
+    <${Charts} lanes=${lanes} marks=${marks} at=${at} span=${over || !following ? span() : Math.ceil(span() / 5) * 5} service=${header.service} seek=${seek} />
+    <div class="lanes grid">${header.lanes.map((name) => html`<${Lane} key=${name} name=${name} lane=${lanes[name]} header=${header} measured=${over?.report?.agents[name]} />`)}</div>`;
+}
+
+const KEYS = { " ": turn, "[": () => step(-1), "]": () => step(1), Home: () => seek(0), End: () => seek(null) };
+
+addEventListener("keydown", (event) => {
+  if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
+  if (event.target.closest?.("input, textarea, select") || (event.key === " " && event.target.closest?.("button, a, summary"))) return;
+  const chosen = /^[1-9]$/.test(event.key) && document.querySelector(`[data-number="${event.key}"]`);
+  const act = chosen ? () => chosen.click() : island && KEYS[event.key];
+  if (!act) return;
+  event.preventDefault();
+  act();
+});
+
+island?.addEventListener("click", (event) => {
+  const link = event.target.closest("a[data-at]");
+  if (!link || event.ctrlKey || event.metaKey) return;
+  event.preventDefault();
+  seek(Number(link.dataset.at));
+});
+
+function heard(more) {
+  for (const frame of more) if (frame.n === frames.length + 1) frames.push(frame);
+  soon();
+}
+
+function turned(what, since, detail) {
+  pill(what, since, detail);
+  if (what !== "ended" && what !== "refused") return;
+  following = false;
+  dispatchEvent(new Event("partschange"));
+  soon();
+}
+
+if (island) {
+  const wanted = new URLSearchParams(location.protocol === "file:" ? location.hash.slice(1) : location.search).get("at");
+  if (wanted !== null && Number.isFinite(Number(wanted))) at = Math.max(0, Number(wanted));
+  if (saved) soon();
+  else follow(`/stream/runs/${encodeURIComponent(island.dataset.run)}`, { heard, state: turned });
+}
