@@ -110,6 +110,7 @@ async def _hold(asked: _Asked, listener: socket.socket, stop: asyncio.Event, ser
 
 async def _serve(asked: _Asked, cluster: Grounds, clock: Clock, listener: socket.socket, stop: asyncio.Event) -> None:
     from backstop.cli.pages import pages
+    from backstop.scenarios.grounds import BREAKS
     from backstop.service import serve
     from backstop.worker.installation import installed
 
@@ -117,7 +118,7 @@ async def _serve(asked: _Asked, cluster: Grounds, clock: Clock, listener: socket
     async with installed(installation, clock, told, heard, hear, say) as working:
         await _end_what_was_left(working.engine)
         async with (
-            pages(working, installation, asked.access, clock, drills=True) as app,
+            pages(working, installation, asked.access, clock, drills=True, grounds=cluster, breaks=BREAKS) as app,
             _beside(cluster.monitor.run(working.engine.submit), stop),
         ):
             await serve(
