@@ -7,9 +7,10 @@ import math
 from typing import Any
 
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, RedirectResponse, Response
+from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 
+from backstop.console.export import exported
 from backstop.console.forms import form_of
 from backstop.console.pages import page
 from backstop.console.playing import Playing
@@ -61,6 +62,12 @@ async def frames(request: Request) -> Response:
     """Its record as it is kept."""
     name = request.path_params["name"]
     return PlainTextResponse("\n".join([*_lines(request, name), ""]), headers=_attached(f"{name}.jsonl"))
+
+
+async def export(request: Request) -> Response:
+    """It as one file that needs nothing else."""
+    name = request.path_params["name"]
+    return HTMLResponse(exported(_lines(request, name), name), headers=_attached(f"{name}.html"))
 
 
 async def _shown(request: Request, name: str | None) -> Response:
@@ -134,6 +141,7 @@ ROUTES: list[Any] = [
     Route("/run", play, methods=["POST"]),
     Route("/run/{name}", one),
     Route("/run/{name}/stop", stop, methods=["POST"]),
+    Route("/run/{name}/export", export),
     Route("/run/{name}/frames.jsonl", frames),
     Route("/stream/runs/{name}", follow),
 ]

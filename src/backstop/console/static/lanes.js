@@ -8,7 +8,8 @@ export const TITLES = { naive: "Naive agent", backstop: "Backstop" };
 export const words = (name) => name.replaceAll("_", " ");
 export const usd = (amount) => (amount === null ? "unknown" : `$${amount.toFixed(amount < 1 ? 4 : 2)}`);
 export const percent = (share) => (share == null ? "unknown" : `${(share * 100).toFixed(share > 0 && share < 0.01 ? 1 : 0)}%`);
-export const moment = (t) => (location.protocol === "file:" ? `#at=${t}` : `?at=${t}`);
+export const saved = document.getElementById("frames"); // of an export: there are no other pages to go to
+export const moment = (t) => `${saved ? "#" : "?"}at=${t}`;
 
 const ROWS = 80;
 const NAIVE = new Set(["diagnosis", "execute", "verify"]);
@@ -31,8 +32,7 @@ export const Outcome = ({ kind, before }) => {
   return html`<span class="badge ${mood}"><span aria-hidden="true">${mark} </span>${before} ${words(kind)}</span>`;
 };
 
-const pages = () => location.protocol !== "file:";
-const Rule = ({ rule }) => (pages() ? html`<a href="/policy#${encodeURIComponent(rule)}"><code>${rule}</code></a>` : html`<code>${rule}</code>`);
+const Rule = ({ rule }) => (!saved ? html`<a href="/policy#${encodeURIComponent(rule)}"><code>${rule}</code></a>` : html`<code>${rule}</code>`);
 const Rules = ({ rules }) => rules.map((rule, place) => html`${place ? ", " : ""}<${Rule} rule=${rule} />`);
 const Moment = ({ t }) => html`<a class="dim" href=${moment(t)} data-at=${t}>${t.toFixed(1)}</a>`;
 const RULE = /\b([A-Z]-[A-Z0-9]+(?:-[A-Z0-9]+)*)\b/;

@@ -2,14 +2,13 @@
 import { render } from "./vendor/preact.mjs";
 import { START, upTo } from "./fold.js";
 import { Charts } from "./charts.js";
-import { Lane, html, moment, words } from "./lanes.js";
+import { Lane, html, moment, saved, words } from "./lanes.js";
 import { Verdict } from "./verdict.js";
 import { announce, follow, pill } from "./stream.js";
 
 const EVERY_MS = 100; // between two renderings, at least
 const SPEEDS = [1, 4, 16];
 const island = document.getElementById("island");
-const saved = document.getElementById("frames");
 const frames = saved ? JSON.parse(saved.textContent) : [];
 
 let state = START;
@@ -80,7 +79,7 @@ let keeping = 0;
 function keepInAddress() {
   clearTimeout(keeping);
   keeping = setTimeout(() => {
-    const bare = location.protocol === "file:" ? "#" : location.pathname;
+    const bare = saved ? "#" : location.pathname;
     history.replaceState(null, "", at === null ? bare : moment(at));
   }, 250);
 }
@@ -155,7 +154,7 @@ function turned(what, since, detail) {
 }
 
 if (island) {
-  const wanted = new URLSearchParams(location.protocol === "file:" ? location.hash.slice(1) : location.search).get("at");
+  const wanted = new URLSearchParams(saved ? location.hash.slice(1) : location.search).get("at");
   if (wanted !== null && Number.isFinite(Number(wanted))) at = Math.max(0, Number(wanted));
   if (saved) soon();
   else follow(`/stream/runs/${encodeURIComponent(island.dataset.run)}`, { heard, state: turned });
