@@ -84,10 +84,10 @@ async def test_while_one_is_played_the_others_say_why_they_wait(page: Page, brow
     await expect(page.locator(".verdict")).to_be_visible(timeout=INCIDENT_MS)
 
 
-async def _asked(page: Page, up: Up) -> str:
+async def _asked(page: Page, up: Up, fault: str) -> str:
     """Breaks the shop by a click, and opens the incident once it asks."""
     await page.goto(_home(up) + "/cluster")
-    await page.locator("form:has(input[value='bad-release']) button").click()
+    await page.locator(f"form:has(input[value='{fault}']) button").click()
     await page.goto(_home(up) + "/incidents?state=awaiting_approval")
     link = page.locator("[data-row] a").first
     await expect(link).to_be_visible(timeout=INCIDENT_MS)
@@ -102,7 +102,7 @@ async def _healed(page: Page, up: Up) -> None:
 
 
 async def test_a_write_is_rejected_and_never_made(page: Page, up: Up) -> None:
-    await _asked(page, up)
+    await _asked(page, up, "bad-release")
     form = page.locator('form[action$="/reject"]')
     if await form.locator('input[name="by"]:not([type="hidden"])').count():
         await form.locator('[name="by"]').fill("Ada Lovelace")
@@ -115,7 +115,7 @@ async def test_a_write_is_rejected_and_never_made(page: Page, up: Up) -> None:
 
 
 async def test_a_write_is_approved_and_heals(page: Page, up: Up) -> None:
-    where = await _asked(page, up)
+    where = await _asked(page, up, "verbose-release")
     await axe(page)
     await screenshot(page, "incident-asks")
     form = page.locator('form[action$="/approve"]')

@@ -228,9 +228,9 @@ class TestBreaking:
             csrf = await console.csrf("/cluster")
             answer = await console.send("/cluster/break", {"csrf": csrf, "fault": "bad-release"})
             assert (answer.status, answer.headers["Location"]) == (303, "/cluster#break")
-            assert "Broken now: bad-release" in await text(console)
+            assert "Broken from here: bad-release" in await text(console)
             assert (await console.send("/cluster/heal", {"csrf": csrf})).status == 303
-            assert "Broken now" not in await text(console)
+            assert "Broken from here" not in await text(console)
         assert grounds.done == ["bad-release", "heal"]
 
     async def test_without_its_proof_or_by_another_name_breaks_nothing(self, tmp_path: Path) -> None:

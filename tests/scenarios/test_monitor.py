@@ -203,3 +203,12 @@ def test_an_episode_begins_after_a_second_of_errors_and_ends_after_five_without(
         assert began == (high and not failing)
         failing = began or (failing and not low)
         assert episodes.failing == failing
+
+
+def test_what_is_broken_soon_after_something_else_is_an_episode_of_its_own() -> None:
+    episodes = Episodes()
+    seen = [episodes.told(rate, at) for at, rate in enumerate([0.0, 0.5, 0.5, 0.0, 0.0])]
+    episodes.over()
+    seen += [episodes.told(rate, 5 + at) for at, rate in enumerate([0.5, 0.5, 0.5])]
+    assert [at for at, begins in enumerate(seen) if begins] == [2, 6]
+    assert episodes.number == 2

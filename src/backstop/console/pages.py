@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from functools import cache
 from importlib.resources import files
@@ -29,6 +30,9 @@ MENU: Final = (
 
 KINDS: Final = {".js": "text/javascript", ".mjs": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
 FOREVER: Final = "public, max-age=31536000, immutable"
+COUNT_SECONDS: Final = 2.0
+"""A database that takes longer to count leaves the number unknown, and the page there."""
+
 _THEMES: Final = frozenset({"light", "dark"})
 
 
@@ -97,7 +101,8 @@ async def page(request: Request, name: str, status: int = 200, **model: Any) -> 
 async def _waiting(parts: Parts) -> int | None:
     """How many incidents wait for a person. None: the database cannot be asked, which its pages say."""
     try:
-        counts = await parts.incidents.counts()
+        async with asyncio.timeout(COUNT_SECONDS):
+            counts = await parts.incidents.counts()
     except (EngineError, TimeoutError):
         return None
     return counts.states.get("awaiting_approval", 0)

@@ -71,6 +71,7 @@ class Grounds:
         async with self._one:
             await self._proven()
             await send(self.kubeconfigs["admin"], FAULTS[fault].calls)
+            self.monitor.begin_anew()
             self.broken = Broken(fault, BREAKS[fault], self._clock.now())
             return self.broken
 

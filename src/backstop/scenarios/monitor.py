@@ -96,6 +96,10 @@ class Episodes:
         self.number += self.failing
         return self.failing
 
+    def over(self) -> None:
+        """What fails from now on is news, whatever failed before."""
+        self.failing, self._high = False, Held()
+
 
 class Monitor:
     """Run it in a task of its own. `label` tells this run's alerts from those of any other on the same incidents."""
@@ -117,6 +121,11 @@ class Monitor:
     def failing(self) -> frozenset[str]:
         """The services that were alerted about and are not well yet."""
         return frozenset(name for name, episodes in self._episodes.items() if episodes.failing)
+
+    def begin_anew(self) -> None:
+        """Something was just broken: if a service fails, that is an episode of its own, also soon after another."""
+        for episodes in self._episodes.values():
+            episodes.over()
 
     async def run(self, submit: Submit) -> None:
         """Until cancelled. An alert that `submit` cannot keep (EngineError) is sent again."""

@@ -147,7 +147,7 @@ function heard(more) {
 
 function turned(what, since, detail) {
   pill(what, since, detail);
-  if (what !== "ended" && what !== "refused") return;
+  if (what !== "ended") return;
   following = false;
   dispatchEvent(new Event("partschange"));
   soon();

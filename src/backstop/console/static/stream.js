@@ -2,6 +2,7 @@
 
 const STALE_MS = 6000; // three of the server's beats
 const AGAIN_MS = 1000;
+const TROUBLE_MS = 5000;
 
 /** Follows `url`; `heard` is told arrays of frames, `state` one of connected, reconnecting, stale, ended and refused, and since when. */
 export function follow(url, { heard, state, after = 0 }) {
@@ -42,7 +43,11 @@ export function follow(url, { heard, state, after = 0 }) {
     };
     source.addEventListener("beat", alive);
     source.addEventListener("end", () => finish("ended"));
-    source.addEventListener("problem", (message) => finish("refused", JSON.parse(message.data).error));
+    source.addEventListener("problem", (message) => {
+      close();
+      say("refused", JSON.parse(message.data).error);
+      setTimeout(open, TROUBLE_MS); // a database comes back, and then so does this
+    });
     source.onerror = () => {
       close(); // a browser gives up on some answers for good; we do not
       say(Date.now() - seen > STALE_MS ? "stale" : "reconnecting");
