@@ -6,7 +6,8 @@ const HEIGHT = 130;
 const LANES = ["backstop", "naive"];
 const NAMES = { backstop: "Backstop", naive: "naive" };
 const INK = { backstop: "--accent", naive: "--warn" };
-const ink = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+let inks = {}; // of the theme: asking for a style while drawing makes the browser compute all of them
+const ink = (name) => (inks[name] ??= getComputedStyle(document.documentElement).getPropertyValue(name).trim());
 const sum = (ready) => (ready ? Object.values(ready).reduce((all, one) => all + one, 0) : null);
 const KINDS = { rate: (sample) => sample.rate, ready: (sample) => sum(sample.ready) };
 
@@ -75,7 +76,10 @@ export class Charts extends Part {
       new ResizeObserver(() => plot.width !== root.clientWidth && plot.setSize({ width: root.clientWidth, height: HEIGHT })).observe(root);
       return [root.dataset.chart, plot];
     });
-    this.again = () => this.plots.forEach(([, plot]) => plot.redraw(false, true));
+    this.again = () => {
+      inks = {};
+      this.plots.forEach(([, plot]) => plot.redraw(false, true));
+    };
     addEventListener("themechange", this.again);
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", this.again);
   }

@@ -52,7 +52,7 @@ class Stages extends Part {
 
 class Row extends Part {
   render({ line }) {
-    return html`<tr data-row class=${line.mood}><td class="time"><${Moment} t=${line.t} /></td>
+    return html`<tr data-row class=${line.mood}><td class="time"><a class="dim" href=${moment(line.t)} data-at=${line.t}>${line.t.toFixed(1)}</a></td>
       <td class="mark ${line.mood}" aria-hidden="true">${MARKS[line.mood]}</td><td class="wrap">${line.text}${line.source && html` <span class="tag ${line.source === "injected" ? "bad" : ""}">${line.source}</span>`}</td></tr>`;
   }
 }

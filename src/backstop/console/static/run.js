@@ -6,7 +6,7 @@ import { Lane, html, moment, saved, words } from "./lanes.js";
 import { Verdict } from "./verdict.js";
 import { announce, follow, pill } from "./stream.js";
 
-const EVERY_MS = 100; // between two renderings, at least
+const EVERY_MS = 150; // between two renderings, at least: painting the lines is most of what this page costs a browser
 const SPEEDS = [1, 4, 16];
 const island = document.getElementById("island");
 const frames = saved ? JSON.parse(saved.textContent) : [];
