@@ -93,7 +93,7 @@ async def _asked(page: Page, up: Up, fault: str) -> str:
     await expect(link).to_be_visible(timeout=INCIDENT_MS)
     await link.click()
     await page.wait_for_url(re.compile(r"/incidents/[^?/]+$"))
-    return page.url
+    return page.url.partition("#")[0]
 
 
 async def _healed(page: Page, up: Up) -> None:
