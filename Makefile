@@ -38,8 +38,8 @@ check: .venv/.dev ## types, lint, import contracts
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
-bench: .venv/.dev ## recovery, models, extraction, redaction and the engine, timed beside what they compare with
-	@for of in $(or $(ARGS),recovery models extraction redaction engine); do echo "== bench/$$of.py"; $(BIN)/python bench/$$of.py || exit 1; done
+bench: .venv/.dev ## recovery, models, extraction, redaction, the engine and the console, timed beside what they compare with
+	@for of in $(or $(ARGS),recovery models extraction redaction engine console); do echo "== bench/$$of.py"; $(BIN)/python bench/$$of.py || exit 1; done
 
 faults: .venv/.dev ## every fault of a model provider against four chains; writes docs/fault-matrix.md
 	@$(BIN)/python bench/fault_matrix.py $(ARGS)
