@@ -35,7 +35,7 @@ def test_a_receipt_and_its_folder_are_verified_as_they_lie(receipt: Path) -> Non
     for named in (receipt, receipt.parent):
         ended = backstop("verify", named)
         assert (ended.returncode, ended.stderr) == (0, "")
-        assert ended.stdout.startswith("holds: receipt 1, incident i-1, resolved, 9 events, 1 writes, key ")
+        assert ended.stdout.startswith("holds: receipt 1, incident i-1, resolved, 9 events, 1 write, key ")
 
 
 def test_what_does_not_hold_is_exit_1_and_the_one_reason(receipt: Path) -> None:

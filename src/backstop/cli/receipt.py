@@ -43,7 +43,7 @@ def verify(
         typer.echo(
             plain(
                 f"holds: receipt {one.predicate['sequence']}, incident {run['incident']}, {run['outcome']['kind']}, "
-                f"{run['events']['count']} events, {len(run['writes'])} writes, key {one.key_id}"
+                f"{run['events']['count']} events, {len(run['writes'])} write{'s' * (len(run['writes']) != 1)}, key {one.key_id}"
             )
         )
     if not key:

@@ -167,7 +167,9 @@ def _verdict(body: VerdictReached, *, judged: bool) -> Line:
     stage = {"judge": "quality_gate", "executor": "action_gate"}.get(verdict.stage, verdict.stage)
     name = verdict.stage.replace("_", " ")
     if verdict.passed:
-        return Line(f"{name}: passed, {len(verdict.checks)} checks", "good", stage=stage, light="good")
+        return Line(
+            f"{name}: passed, {len(verdict.checks)} check{'s' * (len(verdict.checks) != 1)}", "good", stage=stage, light="good"
+        )
     failed = [check for check in verdict.checks if not check.passed]
     why = f"{failed[0].rule}: {failed[0].reason}" if failed else "it said nothing"
     if verdict.stage == "judge" and not judged:
