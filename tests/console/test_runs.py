@@ -12,13 +12,14 @@ import pytest
 
 from backstop.clock import ManualClock, SystemClock
 from backstop.console.playing import Playing
-from backstop.console.runs import SILENT_SECONDS, Runs
-from backstop.errors import BackstopError, NotFoundError, UsageError
+from backstop.console.runs import MOST_BYTES, SILENT_SECONDS, Runs
+from backstop.errors import BackstopError, NotFoundError, RecordError, UsageError
 from backstop.scenarios.base import Scenario
 from backstop.scenarios.frames import RUN, Failed, Listener, RunRecord
 from backstop.scenarios.lane import LaneName
 from backstop.scenarios.registry import find
 from tests.console.recorded import golden, laid
+from tests.console.shown import shown
 
 
 async def test_a_run_is_told_at_a_glance(tmp_path: Path) -> None:
@@ -146,3 +147,92 @@ async def test_a_drill_that_fails_ends_alone(tmp_path: Path, error: Exception) -
     assert str(error).rstrip(".") in (tmp_path / name / RUN).read_text()
     playing.start(find("clean-signal"), 8)
     await playing.close()
+
+
+def _changed(line: str, *path: str, to: object) -> str:
+    frame = json.loads(line)
+    place = frame
+    for name in path[:-1]:
+        place = place[name]
+    place[path[-1]] = to
+    return json.dumps(frame)
+
+
+_FIRST, _LAST = golden("clean-signal")[0], golden("clean-signal")[-1]
+NO_RECORDS = {
+    "no-json": ["hello"],
+    "a-list": ["[1]"],
+    "no-scenario": ['{"n": 1, "t": 0, "lane": null, "body": {"kind": "begun"}}'],
+    "a-seed-without-end": [_changed(_FIRST, "body", "seed", to=float("inf"))],
+    "deep": ["[" * 100_000],
+    "another-s-frame": [_FIRST, golden("clean-signal")[2]],
+    "begun-twice": [_FIRST, _changed(_FIRST, "n", to=2)],
+    "nobody-s-agents": [_FIRST, _changed(_LAST, "n", to=2).replace('"agents": {', '"agents": {"mallory": {},')],
+    "missed-by-nobody": [_FIRST, _changed(_changed(_LAST, "n", to=2), "body", "missed", to=None)],
+    "a-break-of-the-stream": [_FIRST, '{"n": 2, "t": 1, "lane": null, "body": {"kind": "x"}}\revent: end\rdata: {}'],
+}
+
+
+@pytest.mark.parametrize("name", NO_RECORDS)
+async def test_what_somebody_laid_there_breaks_no_page_and_is_never_as_expected(tmp_path: Path, name: str) -> None:
+    good = laid(tmp_path / "runs", "clean-signal")
+    bad = tmp_path / "runs" / name
+    bad.mkdir()
+    (bad / RUN).write_text("".join(f"{line}\n" for line in NO_RECORDS[name]))
+    async with shown(tmp_path) as console:
+        listed = await console.get("/run")
+        assert listed.status == 200
+        assert listed.text.count("✓ yes") == 1
+        assert good in listed.text
+        for path in (f"/run/{name}", f"/run/{name}/export", f"/run/{name}/frames.jsonl", f"/stream/runs/{name}"):
+            answer = await console.get(path)
+            assert "the run&#39;s record" in answer.text or "the run's record" in answer.text, path
+            assert "event: end" not in answer.text
+
+
+async def test_nothing_that_lies_elsewhere_is_a_run(tmp_path: Path) -> None:
+    elsewhere, runs = tmp_path / "elsewhere", tmp_path / "runs"
+    laid(elsewhere, name="secret")
+    (runs / "leads-out").mkdir(parents=True)
+    (runs / "leads-out" / RUN).symlink_to(elsewhere / "secret" / RUN)
+    (runs / "elsewhere").symlink_to(elsewhere / "secret")
+    async with shown(tmp_path) as console:
+        for name in ("leads-out", "elsewhere"):
+            for path in (f"/run/{name}", f"/run/{name}/frames.jsonl", f"/run/{name}/export"):
+                answer = await console.get(path)
+                assert answer.status >= 400
+                assert "hallucinated" not in answer.text.partition('id="recent"')[0].partition("<main")[2].partition("<form")[0]
+        assert 'href="/run/leads-out"' not in (await console.get("/run")).text
+
+
+async def test_what_would_keep_whoever_reads_it_waiting_is_no_record(tmp_path: Path) -> None:
+    (tmp_path / "pipe").mkdir()
+    os.mkfifo(tmp_path / "pipe" / RUN)
+    runs = Runs(tmp_path, SystemClock())
+    assert runs.recent() == []
+    with pytest.raises(RecordError, match="it is no file"):
+        runs.feed("pipe").catch_up()
+
+
+async def test_a_record_larger_than_any_drill_s_is_not_read_whole(tmp_path: Path) -> None:
+    name = laid(tmp_path)
+    with (tmp_path / name / RUN).open("r+b") as file:
+        file.truncate(MOST_BYTES + 1)
+    with pytest.raises(RecordError, match="more than"):
+        Runs(tmp_path, SystemClock()).feed(name).catch_up()
+
+
+async def test_a_drill_that_fails_before_it_begins_has_a_page(tmp_path: Path) -> None:
+    (tmp_path / "runs" / "early").mkdir(parents=True)
+    with RunRecord(tmp_path / "runs" / "early") as record:
+        record.append(Failed(error="no cluster came up"))
+    async with shown(tmp_path) as console:
+        assert (await console.get("/run/early")).status == 200
+
+
+async def test_a_time_that_is_none_in_utc_breaks_no_page(tmp_path: Path) -> None:
+    (tmp_path / "runs" / "old").mkdir(parents=True)
+    (tmp_path / "runs" / "old" / RUN).write_text(_changed(_FIRST, "body", "at", to="0001-01-01T00:00:00+14:00") + "\n")
+    async with shown(tmp_path) as console:
+        for path in ("/run", "/run/old", "/run/old/export"):
+            assert (await console.get(path)).status == 200

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import json
+import errno
+import os
 import re
+import stat
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import BinaryIO, Final, Literal
 
 from backstop.clock import Clock
 from backstop.errors import NotFoundError, RecordError
-from backstop.scenarios.frames import RUN
+from backstop.scenarios.frames import RUN, Begun, Ended, Failed, Frame, parse
 
 State = Literal["playing", "ended", "failed", "cut off"]
 
@@ -27,7 +29,10 @@ SILENT_SECONDS: Final = 60.0
 BATCH: Final = 1000
 """Frames in one message, at most."""
 
-_OUTCOMES: Final = {"resolved", "escalated", "undone", "no_fault", "failed"}
+MOST_BYTES: Final = 64 * 2**20
+"""Of a record that is shown; a drill of two minutes writes less than one."""
+LINE_BYTES: Final = 2**22
+"""Of a first or a last frame that is read for the list, at most."""
 
 
 @dataclass(frozen=True)
@@ -85,22 +90,26 @@ class RunFeed:
         """Raises RecordError."""
         if self.over:
             return
+        content = b""
         try:
-            with self._path.open("rb") as file:
+            with _opened(self._path) as file:
                 file.seek(self._offset)
-                content = file.read()
+                content = file.read(MOST_BYTES + 1 - self._offset)
         except FileNotFoundError:
-            content = b""
+            pass
         except OSError as error:
             raise RecordError(f"the run's record cannot be read ({error.strerror})", unchanged="nothing was changed") from error
+        if self._offset + len(content) > MOST_BYTES:
+            raise RecordError(f"the run's record has more than {MOST_BYTES} bytes", unchanged="nothing was changed")
         if content:
             self._alive_until = self._clock.monotonic() + SILENT_SECONDS
         elif self._clock.monotonic() > self._alive_until:
             self.over = True
-        self._offset += len(content)
-        *lines, self._rest = (self._rest + content).split(b"\n")
-        self.lines += [line.decode("utf-8", "replace") for line in lines]
-        self.over = self.over or (bool(lines) and _is_last(self.lines[-1]))
+        *lines, rest = (self._rest + content).split(b"\n")
+        frames = [_frame(line, number) for number, line in enumerate(lines, len(self.lines) + 1)]
+        self._offset, self._rest = self._offset + len(content), rest
+        self.lines += [frame.line() for frame in frames]
+        self.over = self.over or any(frame.last for frame in frames)
 
 
 class Runs:
@@ -114,64 +123,76 @@ class Runs:
 
     def feed(self, name: str) -> RunFeed:
         """Raises NotFoundError."""
-        if not NAME.fullmatch(name) or not (self.directory / name).is_dir():
+        directory = self.directory / name
+        if not NAME.fullmatch(name) or directory.is_symlink() or not directory.is_dir():
             todo = "choose one from the list of recorded runs"
             raise NotFoundError("there is no such run", unchanged="nothing was changed", todo=todo)
         if name not in self._feeds:
             for old in list(self._feeds)[:-7]:  # what nobody looks at any more need not be held
                 del self._feeds[old]
-            self._feeds[name] = RunFeed(self.directory / name / RUN, self._clock)
+            self._feeds[name] = RunFeed(directory / RUN, self._clock)
         return self._feeds[name]
 
     def recent(self, limit: int = 30) -> list[Run]:
         """Newest first; records that cannot be read are left out."""
         try:
-            names = sorted((entry.name for entry in self.directory.iterdir() if NAME.fullmatch(entry.name)), reverse=True)
+            entries = [entry for entry in self.directory.iterdir() if NAME.fullmatch(entry.name) and not entry.is_symlink()]
         except OSError:
             return []
-        found = (self._run(name) for name in names)
+        found = (self._run(name) for name in sorted((entry.name for entry in entries), reverse=True))
         return [run for run, _ in zip((run for run in found if run), range(limit), strict=False)]
 
     def _run(self, name: str) -> Run | None:
         path = self.directory / name / RUN
         try:
-            status = path.stat()
+            status = path.lstat()
             stamp = (status.st_size, status.st_mtime_ns)
             known = self._known.get(name)
             if known is not None and known[0] == stamp and known[1].state in {"ended", "failed"}:
                 return known[1]
             run = _glance(name, path, self._clock.now().timestamp() - status.st_mtime)
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, RecordError):
             return None
         self._known[name] = (stamp, run)
         return run
 
 
 def _glance(name: str, path: Path, silence: float) -> Run:
-    """From the first and the last frame. Raises ValueError or KeyError for what is no record."""
-    with path.open("rb") as file:
-        first = json.loads(file.readline())["body"]
-        last = json.loads(_last_line(file.read()) or b'{"body": {"kind": ""}}')["body"]
+    """From the first and the last frame. Raises OSError, or RecordError for what is no record."""
+    with _opened(path) as file:
+        first = _frame(file.readline(LINE_BYTES), 1).body
+        end = file.seek(0, os.SEEK_END)
+        file.seek(max(0, end - LINE_BYTES))
+        *_, before, rest = b"\n", *file.read(LINE_BYTES).split(b"\n")
+    if not isinstance(first, Begun):
+        raise RecordError(f"the record of {name} does not begin")
+    last = None if rest else parse(before.decode("utf-8", "replace")).body
     state: State = "playing" if silence < SILENT_SECONDS else "cut off"
     outcomes: dict[str, str] = {}
-    if last["kind"] in {"ended", "failed"}:
-        state = last["kind"]
-    if state == "ended":
-        outcomes = {lane: agent["outcome"] for lane, agent in last["report"]["agents"].items() if agent["outcome"] in _OUTCOMES}
-    expected = not last["missed"] if "backstop" in outcomes else None
-    return Run(name, first["scenario"]["name"], int(first["seed"]), datetime.fromisoformat(first["at"]), state, outcomes, expected)
+    if isinstance(last, Ended | Failed):
+        state = last.kind
+    if isinstance(last, Ended):
+        outcomes = {lane: agent.outcome for lane, agent in last.report.agents.items()}
+    expected = not last.missed if isinstance(last, Ended) and "backstop" in outcomes else None
+    return Run(name, first.scenario.name, first.seed, first.at, state, outcomes, expected)
 
 
-def _last_line(content: bytes) -> bytes:
-    return content.rstrip(b"\n").rpartition(b"\n")[2] if content.endswith(b"\n") else b""
+def _opened(path: Path) -> BinaryIO:
+    """A file, and nothing else that would lead elsewhere or make whoever reads it wait. Raises OSError."""
+    file = os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb")
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        file.close()
+        raise OSError(errno.EINVAL, "it is no file")
+    return file
 
 
-def _is_last(line: str) -> bool:
-    """Most lines need not be parsed to know that they are not: what is said in a string of JSON has its quotes escaped."""
-    if '"kind":"ended"' not in line and '"kind":"failed"' not in line:
-        return False
+def _frame(line: bytes, number: int) -> Frame:
+    """Raises RecordError for what is not that frame of a run."""
     try:
-        body: Any = json.loads(line)["body"]
-        return body["kind"] in {"ended", "failed"}
-    except (ValueError, KeyError, TypeError):
-        return False
+        frame = parse(line.decode())
+    except (UnicodeDecodeError, RecordError) as error:
+        raise RecordError(f"line {number} of the run's record is no frame", unchanged="nothing was changed") from error
+    begins = isinstance(frame.body, Begun)
+    if frame.n != number or (begins if number > 1 else not (begins or frame.last)):
+        raise RecordError(f"frame {number} of the run's record is another one's", unchanged="nothing was changed")
+    return frame

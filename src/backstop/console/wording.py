@@ -24,17 +24,27 @@ def plain(value: Any) -> Any:
 
 def utc(at: datetime | None) -> str:
     """`2026-11-27 04:12:09`, in UTC, which pages say once."""
-    return UNKNOWN if at is None else f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
+    return _written(at, "%Y-%m-%d %H:%M:%S")
 
 
 def clock_time(at: datetime | None) -> str:
     """`04:12:09`."""
-    return UNKNOWN if at is None else f"{at.astimezone(UTC):%H:%M:%S}"
+    return _written(at, "%H:%M:%S")
+
+
+def _written(at: datetime | None, form: str) -> str:
+    try:
+        return UNKNOWN if at is None else format(at.astimezone(UTC), form)
+    except OverflowError:  # the first or the last day of all, elsewhere
+        return UNKNOWN
 
 
 def iso(at: datetime) -> str:
     """For `<time datetime>`."""
-    return at.astimezone(UTC).isoformat(timespec="milliseconds")
+    try:
+        return at.astimezone(UTC).isoformat(timespec="milliseconds")
+    except OverflowError:
+        return at.isoformat(timespec="milliseconds")
 
 
 def ago(at: datetime | None, now: datetime) -> str:

@@ -73,7 +73,8 @@ async def export(request: Request) -> Response:
 async def _shown(request: Request, name: str | None) -> Response:
     playing, header = _playing(request).name, None
     if name is not None and (lines := _lines(request, name)):
-        header = json.loads(lines[0])["body"]
+        body = json.loads(lines[0])["body"]
+        header = body if body["kind"] == "begun" else None  # some fail before they begin
     return await page(
         request,
         "run",
