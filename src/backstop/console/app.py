@@ -30,7 +30,7 @@ class Console:
 
     def __init__(self, service: ASGIApp, parts: Parts) -> None:
         self.runs = Runs(parts.runs, parts.clock)
-        handlers = dict.fromkeys((BackstopError, HTTPException, TimeoutError), error_page)
+        handlers = dict.fromkeys((BackstopError, HTTPException, TimeoutError, Exception), error_page)
         pages = Starlette(routes=ROUTES, exception_handlers=handlers)
         self._parts = parts
         self._playing = Playing(self.runs, parts.clock)

@@ -31,7 +31,7 @@ HEADERS: Final = {
 }
 
 LOGIN: Final = "/login"
-_OPEN: Final = ("/static/", LOGIN)
+_STATIC: Final = "/static/"
 
 
 class Door:
@@ -53,7 +53,7 @@ class Door:
             return
         session, cookie = (known, None) if known else self.parts.sessions.issue()
         scope.setdefault("state", {})["session"] = session
-        issued = None if cookie is None or scope["path"].startswith("/static/") else cookie_header(request.headers, cookie)
+        issued = None if cookie is None or scope["path"].startswith(_STATIC) else cookie_header(request.headers, cookie)
         await self._answered(scope, receive, _dressed(send, issued))
 
     def _refused(self, request: Request, known: Session | None) -> Response | None:
@@ -62,7 +62,8 @@ class Door:
         refusal = foreign(asker) if token is None else _elsewhere(request)
         if refusal is not None:
             return problem(refusal.status, refusal.error, todo=refusal.todo)
-        if token is None or request.url.path.startswith(_OPEN) or (known is not None and known.trusted):
+        path = request.scope["path"]  # as routes have it: a URL is also made of what a Host header says
+        if token is None or path == LOGIN or path.startswith(_STATIC) or (known is not None and known.trusted):
             return None
         if request.method == "GET" and "text/html" in request.headers.get("accept", ""):
             return RedirectResponse(f"{LOGIN}?next={quote(_wanted(request))}", 303)
@@ -110,7 +111,8 @@ def _elsewhere(request: Request) -> Refusal | None:
 
 
 def _wanted(request: Request) -> str:
-    return request.url.path + (f"?{request.url.query}" if request.url.query else "")
+    path: str = request.scope["path"]
+    return path + (f"?{request.url.query}" if request.url.query else "")
 
 
 def _dressed(send: Send, cookie: str | None) -> Send:

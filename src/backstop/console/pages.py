@@ -93,7 +93,7 @@ async def page(request: Request, name: str, status: int = 200, **model: Any) -> 
         "needs_token": parts.access.token is not None,
         "theme": theme if theme in _THEMES else "",
         "now": parts.clock.now(),
-        "waiting": await _waiting(parts),
+        "waiting": await _waiting(parts) if parts.access.token is None or session.trusted else 0,
     }
     return HTMLResponse(environment().get_template(f"{name}.html").render(shown | model), status)
 
@@ -103,7 +103,7 @@ async def _waiting(parts: Parts) -> int | None:
     try:
         async with asyncio.timeout(COUNT_SECONDS):
             counts = await parts.incidents.counts()
-    except (EngineError, TimeoutError):
+    except (BackstopError, TimeoutError):
         return None
     return counts.states.get("awaiting_approval", 0)
 
@@ -112,7 +112,10 @@ async def error_page(request: Request, error: Exception) -> Response:
     """What happened, what is unchanged, what to do: as a page."""
     if isinstance(error, BackstopError):
         return await page(request, "error", status_of(error), what=error.what, unchanged=error.unchanged, todo=error.todo)
-    status = error.status_code if isinstance(error, HTTPException) else 500
+    if not isinstance(error, HTTPException):
+        unchanged, todo = "what was asked for may not have been done", "look whether it was; the service's log has the rest"
+        return await page(request, "error", 500, what="Backstop itself failed", unchanged=unchanged, todo=todo)
+    status = error.status_code
     said = {404: "there is no such page", 405: "that cannot be done with this page"}.get(status, "this cannot be answered")
     return await page(request, "error", status, what=said, unchanged="nothing was changed", todo="choose one from the menu")
 

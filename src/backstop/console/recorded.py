@@ -10,13 +10,16 @@ from datetime import datetime
 from typing import Final
 
 from backstop.engine.port import Incidents, IncidentSummary
-from backstop.errors import EngineError, NotFoundError
+from backstop.errors import BackstopError, NotFoundError
 from backstop.events import Event, ModelCalled, Rehearsed, VerdictReached
 from backstop.pipeline.rulebook import rule_of
 from backstop.records import ModelCall
 
 NEWEST: Final = 50
 """Incidents that are read for one page."""
+
+PATIENCE_SECONDS: Final = 5.0
+"""So long a page waits for them; what was read meanwhile is kept for the next one."""
 
 
 @dataclass(frozen=True)
@@ -63,13 +66,14 @@ class Recorded:
                         known = (summary, told(summary, await self._incidents.events(summary.id)))
                     except NotFoundError:
                         continue  # kept no longer
-                found[summary.id] = known
+                found[summary.id] = self._kept[summary.id] = known
             self._kept = found
             return tuple(one for _, one in found.values())
 
     async def known(self) -> tuple[Told, ...] | None:
         """As `newest`; None: the database cannot be asked, which is not the same as nothing."""
         try:
-            return await self.newest()
-        except (EngineError, TimeoutError):
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                return await self.newest()
+        except (BackstopError, TimeoutError):
             return None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hmac
 from typing import Final
-from urllib.parse import urlsplit
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -54,8 +53,7 @@ def name_of(text: str) -> str:
 
 def _own_path(target: str) -> str:
     """Where to go after signing in: a page of ours, never another site."""
-    parts = urlsplit(target)
-    own = target.startswith("/") and not target.startswith(("//", "/\\")) and not parts.netloc and target.isprintable()
+    own = target.startswith("/") and not target.startswith(("//", "/\\")) and target.isprintable()
     return target if own else "/"
 
 

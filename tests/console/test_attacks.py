@@ -1,0 +1,77 @@
+"""What was tried against the console and must not work again: see also test_door.py and test_runs.py."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from backstop.console import recorded
+from backstop.errors import RecordError
+from backstop.service import Access
+from tests.console.shown import shown
+from tests.service.served import Broken
+
+TOKEN = "token-of-the-service-0001"
+
+
+class Hanging:
+    """Incidents whose database never answers."""
+
+    def __getattr__(self, name: str) -> object:
+        async def hang(*_: object, **__: object) -> None:
+            await asyncio.Event().wait()
+
+        return hang
+
+
+@pytest.mark.parametrize(
+    "target", ["//[x", "/\\evil.example", "//evil.example", "/\t/evil.example", "https://evil.example", "/\u2028"]
+)
+async def test_signing_in_leads_to_no_other_site_whatever_is_asked_for(tmp_path: Path, target: str) -> None:
+    async with shown(tmp_path) as console:
+        asked = await console.get("/login", params={"next": target})
+        assert asked.status == 200
+        answer = await console.submit("/login", {"name": "Ada", "next": target})
+        assert (answer.status, answer.headers["Location"]) == (303, "/")
+
+
+@pytest.mark.parametrize("path", ["/policy", "/models"])
+async def test_a_database_that_never_answers_leaves_counts_unknown_and_the_page_there(
+    tmp_path: Path, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recorded, "PATIENCE_SECONDS", 0.05)
+    async with shown(tmp_path, incidents=Hanging()) as console:  # type: ignore[arg-type]
+        pages = await asyncio.wait_for(asyncio.gather(console.get(path), console.get(path)), 30)
+        assert {page.status for page in pages} == {200}
+        assert all("unknown" in page.text for page in pages)
+
+
+@pytest.mark.parametrize("path", ["/", "/policy", "/models", "/login"])
+async def test_a_record_that_was_altered_takes_no_other_page_with_it(tmp_path: Path, path: str) -> None:
+    async with shown(tmp_path, incidents=Broken(RecordError("event 3 was altered"))) as console:  # type: ignore[arg-type]
+        assert (await console.get(path)).status == 200
+
+
+async def test_a_bug_is_a_page_that_does_not_say_that_nothing_was_done(tmp_path: Path) -> None:
+    class Bug:
+        async def break_(self, fault: str) -> None:
+            raise ValueError(fault)
+
+        broken = monitor = None
+
+    async with shown(tmp_path, grounds=Bug(), breaks={"it": "breaks it"}) as console:
+        answer = await console.submit("/cluster/break", {"fault": "it"})
+        assert answer.status == 500
+        assert "Backstop itself failed" in answer.text
+        assert "may not have been done" in answer.text
+        assert answer.text.startswith("<!doctype html>")
+        assert "ValueError" not in answer.text
+
+
+async def test_whoever_is_not_signed_in_is_not_told_what_waits(tmp_path: Path) -> None:
+    async with shown(tmp_path, Access(token=TOKEN), incidents=Broken(RecordError("asked"))) as console:  # type: ignore[arg-type]
+        page = await console.get("/login")
+        assert "does not answer" not in page.text
+        assert (await console.get("/loginx")).status == 303
