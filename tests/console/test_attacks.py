@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from backstop.console import recorded
+from backstop.engine.memory import MemoryIncidents
 from backstop.errors import RecordError
+from backstop.events import Event
 from backstop.service import Access
 from tests.console.shown import shown
+from tests.engine.incidents_contract import asking, reached
 from tests.service.served import Broken
 
 TOKEN = "token-of-the-service-0001"
@@ -75,3 +81,60 @@ async def test_whoever_is_not_signed_in_is_not_told_what_waits(tmp_path: Path) -
         page = await console.get("/login")
         assert "does not answer" not in page.text
         assert (await console.get("/loginx")).status == 303
+
+
+@dataclass
+class Altered:
+    """Those incidents, with another record of each."""
+
+    incidents: MemoryIncidents
+    change: Callable[[tuple[Event, ...]], tuple[Event, ...]]
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self.incidents, name)
+
+    async def events(self, incident: str, after: int = 0) -> tuple[Event, ...]:
+        return self.change(await self.incidents.events(incident, after))
+
+
+CHANGES: dict[str, Callable[[tuple[Event, ...]], tuple[Event, ...]]] = {
+    "one is gone": lambda events: (*events[:3], *events[4:]),
+    "one is altered": lambda events: (events[0].model_copy(update={"at": events[0].at + timedelta(seconds=1)}), *events[1:]),
+    "all are gone": lambda _: (),
+}
+CLOSED = CHANGES | {"the last is gone": lambda events: events[:-1]}
+
+
+@pytest.mark.parametrize("change", CLOSED)
+async def test_an_incident_whose_record_does_not_hold_is_shown_as_such(tmp_path: Path, change: str) -> None:
+    async with shown(tmp_path / "a") as console:
+        asked = await asking(console.there)
+        assert asked.asks is not None
+        await console.there.incidents.approve(asked.id, by="Ada", why="it is mine", decision=asked.asks.decision)
+        await reached(console.there.incidents, asked.id, "closed")
+        assert "does not hold" not in (await console.get(f"/incidents/{asked.id}")).text
+        altered = Altered(console.there.incidents, CLOSED[change])
+        async with shown(tmp_path / "b", incidents=altered) as other:  # type: ignore[arg-type]
+            assert "Its record does not hold" in (await other.get(f"/incidents/{asked.id}")).text
+
+
+@pytest.mark.parametrize("change", CHANGES)
+async def test_nobody_is_asked_on_a_record_that_does_not_hold(tmp_path: Path, change: str) -> None:
+    async with shown(tmp_path / "a") as console:
+        asked = await asking(console.there)
+        assert 'id="approve"' in (await console.get(f"/incidents/{asked.id}")).text
+        altered = Altered(console.there.incidents, CHANGES[change])
+        async with shown(tmp_path / "b", incidents=altered) as other:  # type: ignore[arg-type]
+            page = (await other.get(f"/incidents/{asked.id}")).text
+            assert 'id="approve"' not in page
+            assert "cannot be answered here: its record does not hold" in page
+
+
+@pytest.mark.parametrize("length", [0, 1, 8, 63])
+async def test_a_part_of_a_decision_s_number_decides_nothing(tmp_path: Path, length: int) -> None:
+    async with shown(tmp_path) as console:
+        asked = await asking(console.there)
+        assert asked.asks is not None
+        fields = {"decision": asked.asks.decision[:length], "by": "Ada", "why": "yes"}
+        assert (await console.submit(f"/incidents/{asked.id}/approve", fields)).status == 409
+        assert await console.there.incidents.find(asked.id) == asked

@@ -34,6 +34,7 @@ PATIENCE_SECONDS: Final = 5.0
 REASON_LENGTH: Final = 200
 WAITING: Final = 200
 _ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,199}")
+_DECISION: Final = re.compile(r"[0-9a-f]{64}")
 _DONE: Final = {"approve": "approved", "reject": "rejected", "cancel": "cancelled"}
 _NOTHING: Final = "nothing was changed"
 
@@ -81,7 +82,7 @@ def telling(word: Literal["approve", "reject", "cancel"]) -> Callable[[Request],
         parts, name = request.app.state.parts, _id_of(request)
         fields = await form_of(request)
         by, why = name_of(request.state.session.name or fields.get("by", "")), _reason_of(fields.get("why", ""))
-        decision = fields.get("decision", "")
+        decision = found[0] if (found := _DECISION.fullmatch(fields.get("decision", ""))) else ""  # which is no question's
         if word == "cancel":
             await _answered(parts.incidents.cancel(name, by=by, why=why))
         else:

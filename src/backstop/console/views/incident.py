@@ -13,8 +13,9 @@ from backstop.console.views.incident_receipt import Kept, ReceiptShown, receipt_
 from backstop.console.views.incident_timeline import Log, Moment, log_page, moments
 from backstop.console.views.incident_words import OVER, Standing, sentence, sentence_then, standing, standing_then
 from backstop.engine.port import IncidentSummary
+from backstop.errors import RecordError
 from backstop.events import Event, Measured, ModelCalled, Written
-from backstop.replay.export import handoff_page
+from backstop.replay.export import handoff_page, require_chain
 from backstop.replay.fold import State, fold
 
 
@@ -60,7 +61,7 @@ class Measurement:
 @dataclass(frozen=True)
 class Story:
     """All of it. `sentence` is how it stands, `rest` what else is said of it; `seconds` from the first event to the last, or until
-    now while it goes on."""
+    now while it goes on. `doubt`: why the record is not to be believed; empty if nothing speaks against it."""
 
     summary: IncidentSummary
     state: State
@@ -80,6 +81,7 @@ class Story:
     measurements: int
     handoff: str
     receipt: ReceiptShown
+    doubt: str
 
 
 def story(summary: IncidentSummary, events: Sequence[Event], kept: Kept, asked: Asked, now: datetime) -> Story:
@@ -88,7 +90,7 @@ def story(summary: IncidentSummary, events: Sequence[Event], kept: Kept, asked: 
     shown, over = events[: point.seq], summary.state in OVER
     state, found = fold(shown), findings(shown)
     measured = [Measurement(event.seq, event.at, event.body) for event in shown if isinstance(event.body, Measured)]
-    outcome = state.outcome
+    outcome, doubt = state.outcome, _doubt(summary, events)
     said, _, rest = (sentence_then(state) if point.past else sentence(summary, state)).partition("; ")
     return Story(
         summary=summary,
@@ -100,7 +102,9 @@ def story(summary: IncidentSummary, events: Sequence[Event], kept: Kept, asked: 
         seconds=_seconds(shown, None if over or point.past else now),
         over=over,
         models=_models(shown),
-        question=question(state.asks if point.past else summary.asks, state, shown, found.opinions, now, past=point.past),
+        question=question(
+            state.asks if point.past else summary.asks, state, shown, found.opinions, now, past=point.past, doubt=doubt
+        ),
         moments=moments(shown),
         log=log_page(shown, asked.start),
         findings=found,
@@ -109,7 +113,22 @@ def story(summary: IncidentSummary, events: Sequence[Event], kept: Kept, asked: 
         measurements=len(measured),
         handoff=handoff_page(outcome.handoff) if outcome is not None and outcome.handoff is not None else "",
         receipt=receipt_shown(kept, events, check_it=asked.check_receipt),
+        doubt=doubt,
     )
+
+
+def _doubt(summary: IncidentSummary, events: Sequence[Event]) -> str:
+    """Events may follow what the summary says; they may not lack it."""
+    if not events and summary.state not in {"closed", "awaiting_approval"}:
+        return ""
+    try:
+        require_chain(events)
+    except RecordError as error:
+        return error.what
+    outcome = fold(events).outcome
+    if summary.state == "closed" and (outcome is None or outcome.kind != summary.outcome):
+        return "it is kept as closed, and its events do not say so"
+    return ""
 
 
 def _point(at: int | None, total: int) -> Point:

@@ -42,7 +42,14 @@ class Question:
 
 
 def question(
-    asks: ApprovalRequest | None, state: State, events: Sequence[Event], opinions: Sequence[Opinion], now: datetime, *, past: bool
+    asks: ApprovalRequest | None,
+    state: State,
+    events: Sequence[Event],
+    opinions: Sequence[Opinion],
+    now: datetime,
+    *,
+    past: bool,
+    doubt: str = "",
 ) -> Question | None:
     """None: nobody is asked anything. `past`: this is an earlier moment, which cannot be answered."""
     if asks is None:
@@ -59,7 +66,7 @@ def question(
         undo=undo,
         bound=bound,
         gates=gates,
-        blocked=_blocked(asks, now, past=past),
+        blocked=_blocked(asks, now, past=past) or (f"its record does not hold: {doubt}" if doubt else ""),
         against=against[0] if against else "",
     )
 
