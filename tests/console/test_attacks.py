@@ -10,10 +10,16 @@ from pathlib import Path
 
 import pytest
 
+import backstop
+from backstop.clock import SystemClock
 from backstop.console import recorded
+from backstop.console.rights import RightsOf
 from backstop.engine.memory import MemoryIncidents
-from backstop.errors import RecordError
+from backstop.errors import RecordError, UsageError
 from backstop.events import Event
+from backstop.executor.process import Identity, executor
+from backstop.policy import DEFAULT
+from backstop.scenarios.process import Child
 from backstop.service import Access
 from tests.console.shown import shown
 from tests.engine.incidents_contract import asking, reached
@@ -138,3 +144,30 @@ async def test_a_part_of_a_decision_s_number_decides_nothing(tmp_path: Path, len
         fields = {"decision": asked.asks.decision[:length], "by": "Ada", "why": "yes"}
         assert (await console.submit(f"/incidents/{asked.id}/approve", fields)).status == 409
         assert await console.there.incidents.find(asked.id) == asked
+
+
+async def test_no_process_of_ours_runs_what_lies_where_it_was_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One of them holds the credentials that write."""
+    (tmp_path / "json.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w').close()\n")
+    monkeypatch.chdir(tmp_path)
+    child = await Child.start("the emulator", "backstop.emulator", "--until-stdin-closes", log=tmp_path / "log")
+    try:
+        await child.read(60)
+    finally:
+        await child.stop()
+    asked = {"investigator": Identity(tmp_path / "no.kubeconfig", None)}
+    rights = RightsOf(asked, DEFAULT, SystemClock(), lambda: None)
+    (told,) = await rights.now()
+    assert "no.kubeconfig" in told.trouble
+    log = tmp_path / "complaints"
+    with pytest.raises(UsageError, match="does not start"):
+        async with executor(("--no-such-option",), log):
+            pass
+    assert not (tmp_path / "ran").exists()
+
+
+def test_every_process_of_ours_is_started_so() -> None:
+    started = [
+        path for path in Path(backstop.__file__).parent.rglob("*.py") if 'sys.executable, "-m"' in path.read_text(encoding="utf-8")
+    ]
+    assert started == []

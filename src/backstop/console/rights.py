@@ -85,7 +85,7 @@ async def _said(identity: Identity, questions: Sequence[Question]) -> dict[str, 
     }
     try:
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "backstop.console.asking", start_new_session=True,
+            sys.executable, "-P", "-m", "backstop.console.asking", start_new_session=True,
             stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL,
         )  # fmt: skip
     except OSError as error:

@@ -40,7 +40,7 @@ async def executor(arguments: Sequence[str | Path], complaints: Path) -> AsyncIt
     reaches it in the middle of a write. Gives its socket. Raises UsageError if it does not start, with its own words."""
     with complaints.open("ab") as log:
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "backstop.executor", *map(str, arguments),
+            sys.executable, "-P", "-m", "backstop.executor", *map(str, arguments),
             stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=log, start_new_session=True,
         )  # fmt: skip
     try:

@@ -38,7 +38,7 @@ class Child:
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("ab") as complaints:
             process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", module, *map(str, arguments),
+                sys.executable, "-P", "-m", module, *map(str, arguments),
                 stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=complaints,
                 start_new_session=True, limit=LINE_LIMIT,
             )  # fmt: skip

@@ -35,7 +35,7 @@ class _Child:
         """What it says first. Raises UsageError with its own last words if it does not start."""
         with self._log.open("ab") as complaints:
             self.process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", *self._command,
+                sys.executable, "-P", "-m", *self._command,
                 stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=complaints,
                 start_new_session=True, limit=_LINE,
             )  # fmt: skip
