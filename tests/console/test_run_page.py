@@ -81,7 +81,7 @@ async def test_a_run_that_ended_says_how_and_fits_every_screen(browser: Browsing
         verdict = page.get_by_label("Verdict")
         await expect(verdict).to_contain_text("As expected")
         await expect(verdict).to_contain_text("no harm measured")
-        await expect(verdict).to_contain_text(f"backstop receipt verify .backstop/runs/{name}/backstop/receipts/")
+        await expect(verdict).to_contain_text(f"backstop receipt verify {there.parts.runs / name}/backstop/receipts/")
         await expect(page.locator(".lane.backstop h2")).to_contain_text("resolved")
         await expect(page.locator(".lane.naive h2")).to_contain_text("failed")
         assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth")

@@ -35,7 +35,7 @@ MANIFEST: Final = TypeAdapter(dict[str, Vendored]).validate_json((VENDOR / "MANI
 
 def test_the_manifest_names_exactly_what_is_there() -> None:
     assert {one.name for one in VENDOR.iterdir()} - {"MANIFEST.json"} == set(MANIFEST)
-    assert {"preact.mjs", "htm.mjs", "uplot.iife.min.js", "uplot.min.css"} <= set(MANIFEST)
+    assert {"preact.mjs", "htm.mjs", "uplot.iife.min.js"} <= set(MANIFEST)
 
 
 @pytest.mark.parametrize("name", MANIFEST)

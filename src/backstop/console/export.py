@@ -16,7 +16,7 @@ from markupsafe import Markup
 from backstop.console.pages import environment, static_files
 from backstop.errors import RecordError
 
-STYLES: Final = ("console.css", "vendor/uplot.min.css", "run.css")
+STYLES: Final = ("console.css", "run.css")
 SCRIPTS: Final = ("page.js", "run.js")
 CHARTS: Final = "vendor/uplot.iife.min.js"
 

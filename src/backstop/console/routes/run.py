@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import shlex
+from pathlib import Path
 from typing import Any
 
 from starlette.requests import Request
@@ -80,6 +82,7 @@ async def _shown(request: Request, name: str | None) -> Response:
         "run",
         run=name,
         header=header,
+        directory=_shell(_runs(request).directory / name) if name else "",
         playing=playing,
         drills=request.app.state.parts.drills,
         groups=list(GROUPS.items()),
@@ -121,6 +124,12 @@ def _moment(text: str) -> float | None:
     except ValueError:
         return None
     return seconds if math.isfinite(seconds) and seconds >= 0 else None
+
+
+def _shell(path: Path) -> str:
+    """It as a shell takes it that was opened where this server was started."""
+    whole, here = path.absolute(), Path.cwd()
+    return shlex.quote(str(whole.relative_to(here) if whole.is_relative_to(here) else whole))
 
 
 def _attached(name: str) -> dict[str, str]:

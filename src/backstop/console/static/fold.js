@@ -3,6 +3,9 @@
 /** A list that grows without being copied: the newest item, and the list before it. */
 const push = (list, item) => ({ item, before: list, count: (list?.count ?? 0) + 1 });
 
+/** What is unknown in part is unknown in all. */
+export const plus = (sum, more) => (sum === null || more === null ? null : sum + more);
+
 /** The last `most` items of such a list, oldest first. */
 export function items(list, most = Infinity) {
   const found = [];
@@ -67,10 +70,11 @@ const GATES = new Set(["quality_gate", "judge", "action_gate"]);
 function laneAfter(before, frame) {
   const { body, t, n } = frame;
   const lane = { ...before };
-  if (body.kind === "sample") lane.samples = push(lane.samples, { t, rate: body.rate, ready: body.ready, wanted: body.wanted });
-  if (body.kind === "note") noted(lane, body.note, t);
-  if (body.kind === "event") happened(lane, body.event, t);
-  if (body.kind === "told" && body.mark === "bypass" && body.line.mood === "good") fire(lane, "cluster", body.line.text, t);
+  if (body.kind === "sample") lane.samples = push(lane.samples, { t, rate: body.rate, ready: body.ready });
+  if (body.kind === "event" && body.event.incident !== lane.incident) begin(lane, body.event.incident);
+  const did = didOf(body);
+  DID[did?.type]?.(lane, did, t);
+  if (body.mark === "bypass" && body.line.mood === "good") fire(lane, "cluster", body.line.text, t);
   if (body.line) tell(lane, body.line, t, n);
   return lane;
 }
@@ -82,19 +86,9 @@ function tell(lane, line, t, n) {
   lane.now = line.stage;
 }
 
-function noted(lane, note, t) {
-  if (note.type === "model_called") called(lane, note.call, t);
-  if (note.type === "decided") lane.diagnoses = push(lane.diagnoses, { t, model: "", hypothesis: note.hypothesis, action: note.action });
-  if (note.type === "written") lane.writes = push(lane.writes, { t, verb: note.verb, target: note.target, audit: note.audit_id, allowed: [], undo: false });
-  if (note.type === "done") lane.ending = { kind: note.outcome, reason: note.reason };
-  if (note.type === "crashed") lane.ending = { kind: "crashed", reason: note.error };
-}
-
-function called(lane, call, t) {
-  lane.calls = push(lane.calls, { t, ...call });
-  const plus = (sum) => (sum === null || call.cost_usd === null ? null : sum + call.cost_usd);
-  lane.spent = plus(lane.spent);
-  lane.incidentSpent = plus(lane.incidentSpent);
+function begin(lane, incident) {
+  if (lane.incident) Object.assign(lane, { lights: {}, now: "", ending: null });
+  Object.assign(lane, { incident, incidentSpent: 0 });
 }
 
 function fire(lane, defense, reason, t) {
@@ -102,14 +96,27 @@ function fire(lane, defense, reason, t) {
   if (!lane.defenses.includes(defense)) lane.defenses = [...lane.defenses, defense];
 }
 
-const HAPPENED = {
+/** What the naive agent noted, and what happened in Backstop's incident, by type. */
+const DID = {
+  decided: (lane, { hypothesis, action }, t) => {
+    lane.diagnoses = push(lane.diagnoses, { t, model: "", hypothesis, action });
+  },
+  done: (lane, { outcome, reason }) => {
+    lane.ending = { kind: outcome, reason };
+  },
+  crashed: (lane, { error }) => {
+    lane.ending = { kind: "crashed", reason: error };
+  },
   evidence_gathered: (lane, { evidence }) => {
     lane.facts = Object.fromEntries(evidence.facts.map((fact) => [fact.id, fact]));
   },
   looked_up: (lane, { fact }) => {
     if (fact) lane.facts = { ...lane.facts, [fact.id]: fact };
   },
-  model_called: (lane, { call }, t) => called(lane, call, t),
+  model_called: (lane, { call }, t) => {
+    lane.calls = push(lane.calls, { t, ...call });
+    for (const sum of ["spent", "incidentSpent"]) lane[sum] = plus(lane[sum], call.cost_usd);
+  },
   diagnosed: (lane, { diagnosis, model }, t) => {
     lane.diagnoses = push(lane.diagnoses, { t, model, ...diagnosis, action: actionKey(diagnosis.action) });
   },
@@ -119,25 +126,19 @@ const HAPPENED = {
     lane.refusals = push(lane.refusals, { t, stage: verdict.stage, action, attempt, incident: lane.incident, failed, facts: lane.facts });
   },
   defense_fired: (lane, { defense, reason }, t) => fire(lane, defense, reason, t),
-  written: (lane, { write, undo }, t) => {
-    const target = keyOf(write.target);
-    lane.writes = push(lane.writes, { t, verb: write.verb, target, audit: write.audit_id, allowed: write.allowed_by, undo });
+  written: (lane, did, t) => {
+    const { verb, target, audit_id: audit, allowed_by: allowed = [] } = did.write ?? did;
+    lane.writes = push(lane.writes, { t, verb, target: keyOf(target), audit, allowed, undo: did.undo });
   },
-  closed: (lane, { outcome }) => {
-    lane.ending = { kind: outcome.kind, reason: outcome.reason };
+  closed: (lane, { outcome: { kind, reason } }) => {
+    lane.ending = { kind, reason };
   },
 };
 
-function happened(lane, event, t) {
-  if (event.incident !== lane.incident) {
-    if (lane.incident) Object.assign(lane, { lights: {}, now: "", ending: null });
-    Object.assign(lane, { incident: event.incident, incidentSpent: 0 });
-  }
-  HAPPENED[event.body.type]?.(lane, event.body, t);
-}
+const didOf = (body) => body.note ?? body.event?.body;
 
 /** `deployment/checkout`: how people and records name an object. */
-const keyOf = (ref) => `${ref.kind.toLowerCase()}/${ref.name}`;
+export const keyOf = (ref) => (typeof ref === "string" ? ref : `${ref.kind.toLowerCase()}/${ref.name}`);
 
 function actionKey({ verb, target, ...rest }) {
   if (verb === "no_action") return verb;
@@ -146,12 +147,11 @@ function actionKey({ verb, target, ...rest }) {
 
 /** What stands on the time axis: what was done to a lane, and what it did itself. */
 function markOf({ t, lane, body }) {
-  if (body.kind === "told" && body.mark) return { t, lane, kind: body.mark, text: body.line.text };
-  const did = body.kind === "note" ? body.note : body.kind === "event" ? body.event.body : {};
-  if (did.type !== "written") return null;
-  const write = did.write ?? did;
-  const target = typeof write.target === "string" ? write.target : keyOf(write.target);
-  return { t, lane, kind: did.undo ? "undo" : "write", text: did.undo ? `undo of ${target}` : `${write.verb} ${target}` };
+  if (body.mark) return { t, lane, kind: body.mark, text: body.line.text };
+  const did = didOf(body);
+  if (did?.type !== "written") return null;
+  const { verb, target } = did.write ?? did;
+  return { t, lane, kind: did.undo ? "undo" : "write", text: `${did.undo ? "undo of" : verb} ${keyOf(target)}` };
 }
 
 /** What both lanes are told is one mark. */

@@ -3,6 +3,7 @@ import { announce, follow, pill } from "./stream.js";
 
 const root = document.documentElement;
 const keys = document.getElementById("keys");
+const find = (selector) => document.querySelector(selector);
 
 function toggleTheme() {
   const dark = root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
@@ -11,60 +12,40 @@ function toggleTheme() {
   dispatchEvent(new Event("themechange"));
 }
 
-function button(selector, act) {
-  const found = document.querySelector(selector);
-  if (!found) return;
-  found.hidden = false;
-  found.addEventListener("click", act);
-}
-button("[data-theme-toggle]", toggleTheme);
-button("[data-keys]", () => keys.showModal());
-
 let going = 0; // when `g` was pressed
 
-function typing(target) {
-  return target.closest?.("input, textarea, select, [contenteditable]");
-}
-
-function rows() {
-  return [...document.querySelectorAll("[data-row]")].filter((row) => row.offsetParent !== null);
-}
-
 function step(by) {
-  const all = rows();
+  const all = [...document.querySelectorAll("[data-row]")].filter((row) => row.offsetParent !== null);
   if (!all.length) return;
-  const chosen = all.findIndex((row) => row.getAttribute("aria-selected") === "true");
+  const chosen = all.findIndex((row) => row.ariaSelected === "true");
   const next = Math.min(all.length - 1, Math.max(0, chosen + by));
-  all.forEach((row, place) => (place === next ? row.setAttribute("aria-selected", "true") : row.removeAttribute("aria-selected")));
+  if (chosen >= 0) all[chosen].ariaSelected = null;
+  all[next].ariaSelected = "true";
   all[next].scrollIntoView({ block: "nearest" });
 }
 
-function openRow() {
-  document.querySelector('[data-row][aria-selected="true"] a')?.click();
-}
+const focus = (name) => find(`[data-focus="${name}"]`)?.focus(); // focus, never fire: a decision is pressed by hand
 
-function focus(name) {
-  document.querySelector(`[data-focus="${name}"]`)?.focus(); // focus, never fire: a decision is pressed by hand
-}
-
-const PLAIN = {
+/** What a key does; a page's own script adds its own. */
+export const KEYS = {
   "?": () => keys.showModal(),
   "/": () => focus("filter"),
   j: () => step(1),
   k: () => step(-1),
-  Enter: openRow,
+  Enter: () => find('[data-row][aria-selected="true"] a')?.click(),
   a: () => focus("approve"),
   r: () => focus("reject"),
-  "[": () => document.querySelector('a[rel="prev"]')?.click(),
-  "]": () => document.querySelector('a[rel="next"]')?.click(),
+  "[": () => find('a[rel="prev"]')?.click(),
+  "]": () => find('a[rel="next"]')?.click(),
 };
 
 document.addEventListener("keydown", (event) => {
-  if (event.ctrlKey || event.metaKey || event.altKey || typing(event.target) || keys.open) return;
-  if (event.key === "Enter" && event.target.closest("a, button, summary")) return;
-  const gone = Date.now() - going < 1500 && document.querySelector(`[data-go="${CSS.escape(event.key)}"]`);
-  going = event.key === "g" ? Date.now() : 0;
-  const act = gone ? () => gone.click() : PLAIN[event.key];
+  const { key, target } = event;
+  if (event.ctrlKey || event.metaKey || event.altKey || keys.open || target.closest("input, textarea, select")) return;
+  if ((key === "Enter" || key === " ") && target.closest("a, button, summary")) return;
+  const gone = Date.now() - going < 1500 && find(`[data-go="${CSS.escape(key)}"]`);
+  going = key === "g" ? Date.now() : 0;
+  const act = gone ? () => gone.click() : KEYS[key];
   if (!act) return;
   event.preventDefault();
   act();
@@ -78,7 +59,10 @@ async function refresh() {
   for (const part of document.querySelectorAll("[data-part]")) {
     const other = fresh.getElementById(part.id);
     if (!other || other.isEqualNode(part) || (busy(part) && other.dataset.part === part.dataset.part)) continue;
-    keepOpen(part, other);
+    for (const details of part.querySelectorAll("details[id]")) {
+      const same = other.querySelector(`#${CSS.escape(details.id)}`);
+      if (same) same.open = details.open;
+    }
     part.replaceWith(document.adoptNode(other));
     if (other.dataset.said) announce(other.dataset.said);
   }
@@ -89,14 +73,7 @@ function busy(part) {
   return part.contains(document.activeElement) || [...part.querySelectorAll("textarea, input")].some((field) => field.value !== field.defaultValue);
 }
 
-function keepOpen(part, other) {
-  for (const details of part.querySelectorAll("details[id]")) {
-    const same = other.querySelector(`#${CSS.escape(details.id)}`);
-    if (same) same.open = details.open;
-  }
-}
-
-/** Counts down to `data-until`, in the machine's own time from when the server said how long it was. */
+/** Counts down from `data-seconds`, in the machine's own time from when the server said how long it was. */
 let ticking = 0;
 function countdown() {
   clearInterval(ticking);
@@ -113,46 +90,39 @@ function countdown() {
   ticking = setInterval(tick, 1000);
 }
 
-document.addEventListener("click", async (event) => {
-  const copy = event.target.closest("[data-copy]");
+document.addEventListener("click", async ({ target }) => {
+  if (target.closest("[data-theme-toggle]")) toggleTheme();
+  if (target.closest("[data-keys]")) keys.showModal();
+  const copy = target.closest("[data-copy]");
   if (!copy) return;
   await navigator.clipboard.writeText(document.getElementById(copy.dataset.copy).textContent);
   copy.textContent = "Copied";
   announce("Copied");
 });
 
-/** Opens whatever the address's anchor lies in, and shows buttons that need scripts. */
+/** Opens whatever the address's anchor lies in. */
 function reveal() {
-  const named = location.hash.length > 1 && document.getElementById(decodeURIComponent(location.hash.slice(1)));
+  const named = document.getElementById(decodeURIComponent(location.hash.slice(1)));
   for (let one = named; one; one = one.parentElement) if (one.tagName === "DETAILS") one.open = true;
-  if (named) named.scrollIntoView({ block: "start" });
+  named?.scrollIntoView({ block: "start" });
 }
 addEventListener("hashchange", reveal);
 reveal();
-root.classList.add("scripts");
+root.classList.add("scripts"); // buttons that need them are shown
 
 let pending = false;
 let once = false;
 async function fetchAnew() {
-  if (pending) {
-    once = true; // once more when this one is there, however often it was asked meanwhile
-    return;
-  }
+  once = true; // once more when this one is there, however often it was asked meanwhile
+  if (pending) return;
   pending = true;
-  try {
-    await refresh();
-  } catch {
-    // the stream's own state says that the server is away
-  } finally {
-    pending = false;
-    if (once) {
-      once = false;
-      fetchAnew();
-    }
+  while (once) {
+    once = false;
+    await refresh().catch(() => {}); // the stream's own state says that the server is away
   }
+  pending = false;
 }
 addEventListener("partschange", fetchAnew); // what a page's own script noticed
-if (document.body.dataset.stream) {
-  follow(document.body.dataset.stream, { heard: fetchAnew, state: pill, after: Number(document.body.dataset.after || 0) });
-}
+const { stream, after = 0 } = document.body.dataset;
+if (stream) follow(stream, { heard: fetchAnew, state: pill, after: Number(after) });
 countdown();

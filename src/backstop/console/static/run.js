@@ -5,9 +5,9 @@ import { Charts } from "./charts.js";
 import { Lane, html, moment, saved, words } from "./lanes.js";
 import { Verdict } from "./verdict.js";
 import { announce, follow, pill } from "./stream.js";
+import { KEYS } from "./page.js";
 
 const EVERY_MS = 150; // between two renderings, at least: painting the lines is most of what this page costs a browser
-const SPEEDS = [1, 4, 16];
 const island = document.getElementById("island");
 const frames = saved ? JSON.parse(saved.textContent) : [];
 
@@ -17,9 +17,10 @@ let playing = false;
 let speed = 1;
 let following = !saved;
 let drawn = 0;
-let drawnAt = 0;
 let pending = false;
-let said = {};
+let shown = false;
+let said = "";
+let keeping = 0;
 
 const span = () => frames.at(-1)?.t ?? 0;
 
@@ -31,9 +32,8 @@ function soon() {
 
 function draw(now) {
   pending = false;
-  if (playing) play((now - drawnAt) / 1000);
-  drawn = performance.now();
-  drawnAt = now;
+  if (playing) play((now - drawn) / 1000);
+  drawn = now;
   const wanted = at ?? Infinity;
   state = upTo(frames, wanted, wanted < state.t ? START : state);
   if (state.header) show();
@@ -41,31 +41,27 @@ function draw(now) {
   if (playing) soon();
 }
 
-let shown = false;
 function show() {
   if (!shown) {
-    shown = true;
     island.replaceChildren();
     if (!island.dataset.begun) dispatchEvent(new Event("partschange")); // the page was made before the run had a name
   }
+  shown = true;
   render(html`<${Run} />`, island);
 }
 
 function play(seconds) {
   at += Math.min(seconds, 1) * speed;
-  if (at < span()) return;
-  at = null;
-  playing = false;
-  keepInAddress();
+  if (at >= span()) seek(null);
 }
 
 /** Only what Backstop's lane turns to, for those who listen. */
 function tell() {
   const { now, lights, ending } = state.lanes.backstop;
-  const key = ending ? ending.kind : `${now} ${lights[now]}`;
-  if (key === said.key || (!now && !ending)) return;
-  said = { key };
-  announce(ending ? `Backstop: ${words(ending.kind)}: ${ending.reason}` : `Backstop: ${words(now)}${lights[now] === "bad" ? " refused" : ""}`);
+  const key = ending ? ending.kind : now && `${now} ${lights[now]}`;
+  if (!key || key === said) return;
+  said = key;
+  announce(`Backstop: ${ending ? `${words(ending.kind)}: ${ending.reason}` : words(now) + (lights[now] === "bad" ? " refused" : "")}`);
 }
 
 function seek(t) {
@@ -75,20 +71,16 @@ function seek(t) {
   keepInAddress();
 }
 
-let keeping = 0;
 function keepInAddress() {
   clearTimeout(keeping);
-  keeping = setTimeout(() => {
-    const bare = saved ? "#" : location.pathname;
-    history.replaceState(null, "", at === null ? bare : moment(at));
-  }, 250);
+  keeping = setTimeout(() => history.replaceState(null, "", at !== null ? moment(at) : saved ? "#" : location.pathname), 250);
 }
 
 function turn() {
-  if (!playing && at === null) at = 0;
-  playing = !playing;
-  if (!playing) keepInAddress();
-  drawnAt = performance.now();
+  if (playing) return seek(at);
+  at ??= 0;
+  playing = true;
+  drawn = performance.now();
   soon();
 }
 
@@ -100,16 +92,16 @@ function step(by) {
 
 function Player() {
   const here = at ?? span();
-  const live = following && at === null;
+  const most = Math.ceil(span() * 10) / 10;
+  const button = (sign, act, label, title, more) => html`<button type="button" class="quiet" onClick=${act} aria-label=${label} title=${title} ...${more}>${sign}</button>`;
   return html`<section class="panel player" aria-label="Replay">
-    <button type="button" onClick=${turn} aria-label=${playing ? "Pause" : "Play"} title="Space">${playing ? "❚❚" : "▶"}</button>
-    <button type="button" class="quiet" onClick=${() => step(-1)} aria-label="Previous line" title="[">⟨</button>
-    <button type="button" class="quiet" onClick=${() => step(1)} aria-label="Next line" title="]">⟩</button>
-    <input type="range" min="0" max=${Math.ceil(span() * 10) / 10} step="0.1" value=${at ?? Math.ceil(span() * 10) / 10} aria-label="Moment of the run" aria-valuetext="${here.toFixed(1)} seconds"
+    ${button(playing ? "❚❚" : "▶", turn, playing ? "Pause" : "Play", "Space", { class: "" })}
+    ${button("⟨", () => step(-1), "Previous line", "[")}${button("⟩", () => step(1), "Next line", "]")}
+    <input type="range" min="0" max=${most} step="0.1" value=${at ?? most} aria-label="Moment of the run" aria-valuetext="${here.toFixed(1)} seconds"
       onInput=${(event) => seek(Number(event.target.value))} />
     <output class="nowrap">${here.toFixed(1)} / ${span().toFixed(1)} s</output>
-    <span class="speeds" role="group" aria-label="Speed">${SPEEDS.map((one) => html`<button type="button" class="quiet" aria-pressed=${one === speed} onClick=${() => { speed = one; soon(); }}>${one}×</button>`)}</span>
-    <button type="button" class=${live ? "primary" : ""} aria-pressed=${at === null} onClick=${() => seek(null)}>${following ? "Live" : "End"}</button>
+    <span class="speeds" role="group" aria-label="Speed">${[1, 4, 16].map((one) => button(`${one}×`, () => { speed = one; soon(); }, null, null, { "aria-pressed": one === speed }))}</span>
+    ${button(following ? "Live" : "End", () => seek(null), null, "End", { "aria-pressed": at === null, class: following && at === null ? "primary" : "" })}
   </section>`;
 }
 
@@ -121,24 +113,7 @@ function Run() {
     <div class="lanes grid">${header.lanes.map((name) => html`<${Lane} key=${name} name=${name} lane=${lanes[name]} header=${header} measured=${over?.report?.agents[name]} />`)}</div>`;
 }
 
-const KEYS = { " ": turn, "[": () => step(-1), "]": () => step(1), Home: () => seek(0), End: () => seek(null) };
-
-addEventListener("keydown", (event) => {
-  if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
-  if (event.target.closest?.("input, textarea, select") || (event.key === " " && event.target.closest?.("button, a, summary"))) return;
-  const chosen = /^[1-9]$/.test(event.key) && document.querySelector(`[data-number="${event.key}"]`);
-  const act = chosen ? () => chosen.click() : island && KEYS[event.key];
-  if (!act) return;
-  event.preventDefault();
-  act();
-});
-
-island?.addEventListener("click", (event) => {
-  const link = event.target.closest("a[data-at]");
-  if (!link || event.ctrlKey || event.metaKey) return;
-  event.preventDefault();
-  seek(Number(link.dataset.at));
-});
+for (const number of "123456789") KEYS[number] = () => document.querySelector(`[data-number="${number}"]`)?.click();
 
 function heard(more) {
   for (const frame of more) if (frame.n === frames.length + 1) frames.push(frame);
@@ -154,6 +129,13 @@ function turned(what, since, detail) {
 }
 
 if (island) {
+  Object.assign(KEYS, { " ": turn, "[": () => step(-1), "]": () => step(1), Home: () => seek(0), End: () => seek(null) });
+  island.addEventListener("click", (event) => {
+    const link = event.target.closest("a[data-at]");
+    if (!link || event.ctrlKey || event.metaKey) return;
+    event.preventDefault();
+    seek(Number(link.dataset.at));
+  });
   const wanted = new URLSearchParams(saved ? location.hash.slice(1) : location.search).get("at");
   if (wanted !== null && Number.isFinite(Number(wanted))) at = Math.max(0, Number(wanted));
   if (saved) soon();

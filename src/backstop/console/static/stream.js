@@ -12,12 +12,10 @@ export function follow(url, { heard, state, after = 0 }) {
   let seen = Date.now();
   let said = "";
 
-  const say = (what, detail) => {
-    const word = what + (detail || "");
-    if (word !== said) {
-      said = word;
-      state(what, new Date(seen), detail);
-    }
+  const say = (what, detail = "") => {
+    if (what + detail === said) return;
+    said = what + detail;
+    state(what, new Date(seen), detail);
   };
   const alive = () => {
     seen = Date.now();
@@ -26,11 +24,6 @@ export function follow(url, { heard, state, after = 0 }) {
   const close = () => {
     source?.close();
     source = null;
-  };
-  const finish = (what, detail) => {
-    ended = true;
-    close();
-    say(what, detail);
   };
   const open = () => {
     if (ended || source || document.hidden) return;
@@ -42,7 +35,11 @@ export function follow(url, { heard, state, after = 0 }) {
       heard(JSON.parse(message.data));
     };
     source.addEventListener("beat", alive);
-    source.addEventListener("end", () => finish("ended"));
+    source.addEventListener("end", () => {
+      ended = true;
+      close();
+      say("ended");
+    });
     source.addEventListener("problem", (message) => {
       close();
       say("refused", JSON.parse(message.data).error);
@@ -54,22 +51,15 @@ export function follow(url, { heard, state, after = 0 }) {
       setTimeout(open, AGAIN_MS);
     };
   };
-  const watch = setInterval(() => {
+  setInterval(() => {
     if (!ended && !document.hidden && Date.now() - seen > STALE_MS) {
       say("stale");
       close();
       open();
     }
   }, 1000);
-  const turn = () => (document.hidden ? close() : open());
-  document.addEventListener("visibilitychange", turn);
+  document.addEventListener("visibilitychange", () => (document.hidden ? close() : open()));
   open();
-  return () => {
-    ended = true;
-    close();
-    clearInterval(watch);
-    document.removeEventListener("visibilitychange", turn);
-  };
 }
 
 const WORDS = {
