@@ -158,7 +158,7 @@ async def test_a_defence_opens_on_the_rules_and_the_facts_behind_it(page: Page, 
         assert [name.removeprefix("◆ ").partition(" \u00d7")[0].replace(" ", "_") for name in names] == report["defenses"]
         await page.locator(".strip summary", has_text="judge").first.click()
         why = page.locator(".strip li", has_text="J-CLAIM-1").locator(".why")
-        assert await why.locator("a[href^='/policy#']").count() > 0
+        assert await why.locator("a[href='/policy#J-CLAIM']").count() > 0  # claims are numbered, the rule is one
         await why.locator("details summary").first.click()
         evidence = [json.loads(line)["body"] for line in golden(HALLUCINATED)]
         facts = next(body["event"]["body"]["evidence"]["facts"] for body in evidence if _type(body) == "evidence_gathered")
@@ -260,3 +260,19 @@ async def test_the_charts_are_coloured_anew_with_the_theme(page: Page, tmp_path:
         await drawn(page)
         assert await page.evaluate("document.querySelector('[data-chart] canvas').toDataURL()") != before
         await axe(page)
+
+
+async def test_its_receipt_is_named_as_a_shell_finds_it_that_was_opened_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    async with shown(tmp_path) as there:
+        name = laid(there.parts.runs)
+        assert f'data-directory="runs/{name}"' in (await there.get(f"/run/{name}")).text
+
+
+async def test_a_free_choice_of_faults_takes_a_seed(tmp_path: Path) -> None:
+    async with shown(tmp_path, drills=True) as there:
+        free = (await there.get("/run")).text.partition('id="free"')[2].partition("</form>")[0]
+    assert '<label>Seed <input name="seed"' in free
+    assert free.count('name="seed"') == 1
