@@ -19,12 +19,12 @@ from pathlib import Path
 from statistics import median
 from typing import Final
 
-from browsing import Meter, chromium, first_paint_ms, loaded_bytes, renderers, tree
 from playwright.async_api import Browser, Page
 
 from backstop.console.pages import static_files
 from backstop.scenarios.frames import Begun, Sampled, Told, parse
 from backstop.scenarios.story import Line
+from browsing import Meter, chromium, first_paint_ms, loaded_bytes, renderers, tree
 
 RATE: Final = 200
 VIEWERS: Final = 5
