@@ -23,7 +23,7 @@ from playwright.async_api import Browser, Page
 
 from backstop.console.pages import static_files
 from backstop.scenarios.frames import Begun, Sampled, Told, parse
-from backstop.scenarios.story import Line
+from backstop.scenarios.story import LaneName, Line
 from browsing import Meter, chromium, first_paint_ms, loaded_bytes, renderers, tree
 
 RATE: Final = 200
@@ -78,8 +78,8 @@ def _begun() -> Begun:
     return body.model_copy(update={"at": datetime.now(UTC)})
 
 
-def _said(number: int) -> tuple[Told | Sampled, str]:
-    lane = ("naive", "backstop")[number % 2]
+def _said(number: int) -> tuple[Told | Sampled, LaneName]:
+    lane: LaneName = "backstop" if number % 2 else "naive"
     if number % 20 < 2:
         return Sampled(rate=(number % 100) / 100, ready={"checkout": number % 4}, wanted={"checkout": 3}), lane
     text = f"asked claude-sonnet-5-5: it answered, {number}, sent {time.time_ns() // 1_000_000}"
