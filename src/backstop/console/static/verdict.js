@@ -22,7 +22,7 @@ const ROWS = [
 ];
 
 function receiptOf({ receipt } = {}, directory) {
-  if (!receipt?.endsWith(".json")) return html`<p class="dim">There is no signed receipt of it.</p>`;
+  if (!/^[\w.:/-]+\.json$/.test(receipt ?? "")) return html`<p class="dim">There is no signed receipt of it.</p>`;
   return html`<p class="wrap">Check it yourself: <code id="receipt-command">backstop receipt verify ${directory}/${receipt}</code>
     <button type="button" class="quiet" data-copy="receipt-command">Copy</button></p>`;
 }
