@@ -123,8 +123,10 @@ async def test_no_hostile_word_reaches_the_terminal_raw(service: Served, command
 
 
 def test_ids_are_as_short_as_they_can_be_told_apart() -> None:
-    one, two, three = "am-0123456789ab", "am-0123456799ab", "am-f123456789ab"
+    more = "0123456789abcdef"
+    one, two, three = f"am-0123456789ab{more}", f"am-0123456799ab{more}", f"am-f123456789ab{more}"
     assert short_ids([one, two, three, "x"]) == {one: "am-012345678", two: "am-012345679", three: "am-f1234567", "x": "x"}
+    assert short_ids(["checkout-7-1"]) == {"checkout-7-1": "checkout-7-1"}  # the next one is checkout-7-2
     assert short_ids(["triage-000001", "triage-0000011"]) == {"triage-000001": "triage-000001", "triage-0000011": "triage-0000011"}
 
 

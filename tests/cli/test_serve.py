@@ -35,7 +35,7 @@ def test_a_question_to_a_person_survives_kill_9_and_its_answer_is_carried_out_on
         assert (ended["outcome"], ended["writes"]) == ("resolved", 1)
         assert second.receipt(incident)["signatures"]
     told = (tmp_path / "complaints").read_text()
-    assert told.count(f"see it with: backstop incidents show {incident}") == 1  # when it asked, and not when it was answered
+    assert told.count(f"backstop incidents show {incident}") == 1  # when it asked, and not when it was answered
     patches = [line for line in asked_by(shop, "executor") if line["verb"] == "patch" and "dryRun" not in line["requestURI"]]
     assert len(patches) == 1
     receipt = tmp_path / "state" / "receipts" / f"{incident}.json"

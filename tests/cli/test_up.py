@@ -24,10 +24,10 @@ def test_it_says_where_it_is_on_standard_output_and_what_it_is_beside_it(running
     assert running.page.startswith("http://127.0.0.1:")
     assert running.page.endswith("/run")
     lines = complaints(running.desk).splitlines()
-    assert len(lines) == 3
+    assert len(lines) in {3, 4}  # one more where the shell does not find the command by its name
     assert "mode approve, emulated models" in lines[0]
     assert "backstop sandbox break bad-release" in lines[1]
-    assert "Ctrl-C ends all of it" in lines[2]
+    assert "Ctrl-C ends all of it" in lines[-1]
 
 
 def test_an_incident_comes_by_itself_asks_and_an_approved_write_repairs_the_shop(running: Up) -> None:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import html
+import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from backstop.clock import ManualClock
 from backstop.cluster.objects import Json
+from backstop.console.cluster import Watched
 from backstop.console.views.cluster import Raw, namespace_of
 from backstop.console.views.rights import Question, cell_of, questions_of
 from backstop.doctor.cluster import READS, WRITE
@@ -211,14 +215,19 @@ async def test_it_is_read_at_most_once_a_second_and_only_while_somebody_looks(tm
 async def test_the_stream_says_when_something_changed(tmp_path: Path) -> None:
     reader = MadeUp()
     async with shown(tmp_path, cluster=reader) as console:
-        assert 'data-stream="/stream/cluster" data-after="1"' in await text(console)
-        async with asyncio.timeout(10), console.visitor.get(f"{console.url}/stream/cluster?after=1") as reply:
+        (number,) = re.findall(r'data-stream="/stream/cluster" data-after="(\d+)"', await text(console))
+        async with asyncio.timeout(10), console.visitor.get(f"{console.url}/stream/cluster?after={number}") as reply:
             assert await reply.content.readline() == b"retry: 1000\n"
             reader.deployments = [deployment(readyReplicas=0)]
             while not (line := await reply.content.readline()).startswith(b"data: ["):
                 pass
-            assert line == b'data: [{"number": 2}]\n'
+            assert json.loads(line.removeprefix(b"data: ")) == [{"number": int(number) + 1}]
         assert "none ready" in await text(console)
+
+
+def test_each_start_counts_from_its_own_time_so_that_an_open_page_hears_of_another_cluster_however_alike() -> None:
+    earlier, later = (Watched(None, None, DEFAULT, ManualClock(AT + timedelta(seconds=after))).number for after in (0, 5))
+    assert later > earlier + 1000
 
 
 class TestBreaking:

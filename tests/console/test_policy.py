@@ -142,3 +142,19 @@ async def test_it_reads_well(tmp_path: Path, page: Page, light: Page, phone: Pag
             await one.goto(f"{console.url}/policy?{urlencode(QUESTION)}#A-BLAST-STEP")
             await axe(one)
             await screenshot(one, "policy")
+
+
+async def test_it_says_how_far_this_service_goes_when_the_policy_would_go_further(tmp_path: Path) -> None:
+    question = {"verb": "rollback", "target": "shop/deployment/checkout", "to_revision": "1"}
+    async with shown(tmp_path, mode="approve") as console:
+        page = await asked(console, **question)
+        assert "approve: a person is asked before anything is written; the policy would go as far as auto" in page
+        assert "This service was started with <code>--mode approve</code>" in page
+        assert "Mode approve: a person is asked before anything is written." in page
+    async with shown(tmp_path, mode="observe") as console:
+        assert "auto: what is allowed is written without asking" not in await asked(console, **question)
+
+
+async def test_what_is_no_question_is_told_with_what_to_do(tmp_path: Path) -> None:
+    async with shown(tmp_path) as console:
+        assert "'checkout' is no target; write NAMESPACE/deployment/NAME" in await asked(console, verb="restart", target="checkout")

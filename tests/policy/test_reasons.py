@@ -328,7 +328,7 @@ def test_a_workload_that_fell_ill_soon_after_a_revision_does_not_prove_it(after:
 
 def test_earlier_writes_are_told() -> None:
     asked = context(past("bs-other-1", 299))
-    assert word("A-COOLDOWN", restart(), state(), asked=asked) == (False, "it was written to by bs-other-1 less than 300 s ago")
+    assert word("A-COOLDOWN", restart(), state(), asked=asked) == (False, "Backstop wrote to it less than 300 s ago, as bs-other-1")
     assert word("A-COOLDOWN", restart(), state(), asked=context(past("bs-other-1", 300)))[0] is True
     elsewhere = other("catalog")
     again = context(past("bs-abc-7", 4000, elsewhere))

@@ -37,6 +37,9 @@ if TYPE_CHECKING:
 SHORT: Final = 11
 """Characters of an id, at least: of Alertmanager's incidents `am-` and 8 digits. More where they do not tell two apart."""
 
+_WHOLE: Final = 20
+"""Characters of an id that is shown whole, as those of `backstop up` are: cut, it would soon begin as the next one does."""
+
 _ALERT_LENGTH: Final = 24
 _SEEN_DIGITS: Final = 12
 _LINE: Final = 160
@@ -65,7 +68,10 @@ def table(page: Page, width: int = _LINE) -> Iterator[str]:
 
 def short_ids(ids: Sequence[str]) -> dict[str, str]:
     """How each id begins, long enough to be told from the others."""
-    return {one: next(one[:n] for n in range(SHORT, len(one) + SHORT) if _alone(one[:n], one, ids)) for one in ids}
+    return {
+        one: one if len(one) <= _WHOLE else next(one[:n] for n in range(SHORT, len(one) + SHORT) if _alone(one[:n], one, ids))
+        for one in ids
+    }
 
 
 def _cut(text: str, length: int) -> str:

@@ -40,6 +40,7 @@ async def pages(working: Worker, installation: Installation, access: Access, clo
             clock=clock,
             sessions=Sessions(clock),
             settings=settings,
+            mode=config.mode,
             receipts=working.receipts,
             runs=Path.cwd() / RUNS,
             spend=KeptSpend(kept.spend),

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import shlex
+import shutil
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -43,7 +46,14 @@ def hear(said: dict[str, Any]) -> None:
 
 def _tell_question(incident: str, asks: ApprovalRequest) -> None:
     until = f"until {asks.expires_at:%H:%M:%S} UTC"
-    say(f"{incident} asks {until}: {asks.action}; see it with: backstop incidents show {incident}")
+    say(f"{incident} asks {until}: {asks.action}; see it with: {command()} incidents show {incident}")
+
+
+def command() -> str:
+    """What is typed here for `backstop`: the word alone if this shell finds the very program that runs, else where that lies."""
+    own, found = Path(sys.argv[0]), shutil.which("backstop")
+    here = own.name != "backstop" or (found is not None and Path(found).resolve() == own.resolve())
+    return "backstop" if here else shlex.quote(str(own))
 
 
 def say(line: str) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from backstop.cli.telling import hear, heard, say, told
+from backstop.cli.telling import command, hear, heard, say, told
 from backstop.cli.writing import Modes
 
 if TYPE_CHECKING:
@@ -198,5 +198,7 @@ def _ready(url: str, asked: _Asked) -> None:
     print(f"{url}/run", flush=True)  # noqa: T201  to be read by whoever started it, and to be clicked
     models = "live models, as configured" if asked.live else "emulated models, whose answers are ours"
     say(f"a demo shop in a cluster of its own, and Backstop on call for it (mode {asked.mode.value}, {models})")
-    say("break something there, or in another terminal: backstop sandbox break bad-release")
+    say(f"break something on its page Cluster, or in another terminal: {command()} sandbox break bad-release")
+    if command() != "backstop":
+        say(f"wherever a page says 'backstop', type {command()}: this shell does not find it by that word alone")
     say(f"Ctrl-C ends all of it; incidents and receipts are kept in {asked.state}")

@@ -94,8 +94,8 @@ class Watched:
         self._turn = asyncio.Lock()
         self._read_at = float("-inf")
         self._shown: Shown | None = None
-        self.number = 0
-        """Grows whenever something that is shown has changed."""
+        self.number = int(clock.now().timestamp() * 1000)
+        """Grows whenever something that is shown has changed, and when the service is started again, which is another cluster."""
 
     async def now(self) -> Shown:
         """As it was at most a second ago."""

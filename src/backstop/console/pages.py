@@ -18,6 +18,7 @@ from backstop.console import wording
 from backstop.console.forms import StaleForm, Unreadable
 from backstop.console.parts import Parts
 from backstop.errors import BackstopError, EngineError, NotFoundError, UsageError
+from backstop.policy.explain import MODE_WORDS
 
 MENU: Final = (
     ("/run", "Run", "r"),
@@ -90,6 +91,8 @@ async def page(request: Request, name: str, status: int = 200, **model: Any) -> 
         "path": request.url.path,
         "session": session,
         "csrf": parts.sessions.csrf(session),
+        "mode": parts.mode,
+        "mode_said": MODE_WORDS[parts.mode],
         "needs_token": parts.access.token is not None,
         "theme": theme if theme in _THEMES else "",
         "now": parts.clock.now(),

@@ -14,7 +14,7 @@ from backstop.console.sessions import Sessions
 from backstop.engine.port import Incidents
 from backstop.executor.process import Identity
 from backstop.models.budget import SpendStore
-from backstop.policy import Policy
+from backstop.policy import Mode, Policy
 from backstop.service.access import Access
 from backstop.settings import Settings
 
@@ -24,9 +24,10 @@ RUNS: Final = Path(".backstop") / "runs"
 
 @dataclass(frozen=True)
 class Parts:
-    """Of one console. `runs` holds one directory per drill; `drills`: whether a click may play one here; `spend`: where the
-    workers count the day's money (`KeptSpend` over the database's document); `cluster`: the cluster as the
-    investigator sees it; `identities`: by name, whose rights are shown; `grounds`: a cluster that may be broken, by `breaks`."""
+    """Of one console. `mode`: how far the service goes at most, whatever the policy says; `runs` holds one directory per drill;
+    `drills`: whether a click may play one here; `spend`: where the workers count the day's money (`KeptSpend` over the database's
+    document); `cluster`: the cluster as the investigator sees it; `identities`: by name, whose rights are shown; `grounds`: a
+    cluster that may be broken, by `breaks`."""
 
     incidents: Incidents
     access: Access
@@ -34,6 +35,7 @@ class Parts:
     clock: Clock
     sessions: Sessions
     settings: Settings
+    mode: Mode = "auto"
     receipts: Path | None = None
     runs: Path = RUNS
     drills: bool = False

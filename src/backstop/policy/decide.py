@@ -164,7 +164,7 @@ def cooled_down(proposed: Proposed) -> Opinion:
     since = proposed.since(seconds)
     for write in proposed.earlier:
         if write.at > since and write.target == proposed.action.target:
-            return fails(f"it was written to by {write.action_id} less than {seconds:g} s ago")
+            return fails(f"Backstop wrote to it less than {seconds:g} s ago, as {write.action_id}")
     return holds(f"nothing was written to it in the last {seconds:g} s")
 
 

@@ -20,9 +20,9 @@ async def policy(request: Request) -> Response:
     answer, wrong = None, ""
     if query.get("verb") or query.get("target"):
         try:
-            answer = view.answer(query, held, parts.clock.now())
+            answer = view.answer(query, held, parts.clock.now(), parts.mode)
         except UsageError as error:
-            wrong = error.what
+            wrong = f"{error.what}; {error.todo}" if error.todo else error.what
     recorded: tuple[Told, ...] | None = await request.app.state.recorded.known()
     return await page(
         request,

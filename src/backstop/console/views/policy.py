@@ -12,11 +12,12 @@ import yaml
 from backstop.console.recorded import Told
 from backstop.errors import UsageError
 from backstop.pipeline.rulebook import RULEBOOK
-from backstop.policy import Context, Policy, decide, effective_mode
+from backstop.policy import Context, Mode, Policy, decide, effective_mode
 from backstop.policy.cases import ACTION_ID, said_action
 from backstop.policy.explain import MODE_WORDS, headline, rests_on
 from backstop.policy.hypothetical import healthy
 from backstop.policy.lines import Place
+from backstop.policy.subject import WriteAction
 from backstop.records import action_key
 
 NAMED: Final = 5
@@ -95,8 +96,8 @@ class Answer:
     mode_place: str
 
 
-def answer(query: Mapping[str, str], policy: Policy, now: datetime) -> Answer:
-    """As `backstop policy explain` has it, for the fields of a form. Raises UsageError."""
+def answer(query: Mapping[str, str], policy: Policy, now: datetime, ceiling: Mode = "auto") -> Answer:
+    """As `backstop policy explain` has it, for the fields of a form. `ceiling`: how far the service goes. Raises UsageError."""
     said = {name: query.get(name, "").strip() for name in FIELDS}
     action = said_action(
         said["verb"],
@@ -117,9 +118,17 @@ def answer(query: Mapping[str, str], policy: Policy, now: datetime) -> Answer:
         headline(verdict, action, policy),
         verdict.passed,
         lines,
-        MODE_WORDS[effective_mode(action, policy, "auto")],
+        _far(action, policy, ceiling),
         _place(rests_on("A-MODE", action, policy), policy),
     )
+
+
+def _far(action: WriteAction, policy: Policy, ceiling: Mode) -> str:
+    """How far it goes: the stricter of the policy's word and the service's."""
+    by_policy, here = effective_mode(action, policy, "auto"), effective_mode(action, policy, ceiling)
+    if here == by_policy:
+        return MODE_WORDS[here]
+    return f"{MODE_WORDS[here]}; the policy would go as far as {by_policy}, and this service was started with --mode {ceiling}"
 
 
 def _number(name: str, said: Mapping[str, str]) -> int | None:
