@@ -10,14 +10,14 @@ from datetime import datetime
 from typing import Any, Final, NamedTuple
 
 import sqlalchemy as sa
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 from sqlalchemy.dialects import postgresql, sqlite
 
 from backstop.clock import Clock
 from backstop.engine.database import EVENTS, INCIDENTS, REMEDIATIONS, explained
 from backstop.engine.port import Counts, IncidentSummary, State
 from backstop.engine.sealing import StateKey, unmarked
-from backstop.errors import NotFoundError
+from backstop.errors import EngineError, NotFoundError
 from backstop.events import (
     AlertReceived,
     AnyBody,
@@ -127,7 +127,13 @@ class Store:
         chosen = sa.select(EVENTS).where(EVENTS.c.incident == incident, EVENTS.c.seq > after).order_by(EVENTS.c.seq)
         with explained(self.engine), self.engine.connect() as connection:
             found = connection.execute(chosen).mappings().all()  # whole: half-read, the connection would see no later write
-            return tuple(Row(row["step"], row["inside"], Event.model_validate_json(self._read(row["line"]))) for row in found)
+        return tuple(Row(row["step"], row["inside"], self._event(row["line"])) for row in found)
+
+    def _event(self, line: str) -> Event:
+        try:
+            return Event.model_validate_json(self._read(line))
+        except ValidationError as error:
+            raise EngineError("an event that is kept cannot be read", unchanged="it was left as it is") from error
 
     def claim(self, incident: str, owner: str) -> None:
         """From now on only this run adds to the record."""

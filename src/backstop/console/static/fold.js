@@ -1,4 +1,4 @@
-// A run as it stands after some of its frames: pure, without a page, the same for the stream, for replay, for exports and for tests.
+// A run as it stands after some of its frames: pure, without a page, the same for stream, replay, export and tests.
 
 /** A list that grows without being copied: the newest item, and the list before it. */
 const push = (list, item) => ({ item, before: list, count: (list?.count ?? 0) + 1 });

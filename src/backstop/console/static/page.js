@@ -54,7 +54,7 @@ document.addEventListener("keydown", (event) => {
 /** Puts those parts of a page in place that have changed. One in which somebody types stays as it is. */
 async function refresh() {
   const answer = await fetch(location.href, { headers: { accept: "text/html" }, cache: "no-store" });
-  if (!answer.ok) return;
+  if (!answer.ok) throw new Error(answer.status);
   const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
   for (const part of document.querySelectorAll("[data-part]")) {
     const other = fresh.getElementById(part.id);
@@ -73,7 +73,7 @@ function busy(part) {
   return part.contains(document.activeElement) || [...part.querySelectorAll("textarea, input")].some((field) => field.value !== field.defaultValue);
 }
 
-/** Counts down from `data-seconds`, in the machine's own time from when the server said how long it was. */
+/** Counts down from `data-seconds`, from when the server said it. */
 let ticking = 0;
 function countdown() {
   clearInterval(ticking);
@@ -112,13 +112,22 @@ root.classList.add("scripts"); // buttons that need them are shown
 
 let pending = false;
 let once = false;
+let old = false;
 async function fetchAnew() {
-  once = true; // once more when this one is there, however often it was asked meanwhile
+  once = true; // and once more, however often it is asked meanwhile
   if (pending) return;
   pending = true;
   while (once) {
     once = false;
-    await refresh().catch(() => {}); // the stream's own state says that the server is away
+    try {
+      await refresh();
+      if (old) pill("connected");
+      old = false;
+    } catch {
+      old = true;
+      pill("refused", null, "what is shown may be old");
+      setTimeout(fetchAnew, 5000);
+    }
   }
   pending = false;
 }

@@ -1,4 +1,4 @@
-// The page of a run: takes its frames from the stream, or from the page itself if it is an export, and shows any moment of it.
+// The page of a run: its frames come from the stream, or from the page itself in an export; any moment is shown.
 import { render } from "./vendor/preact.mjs";
 import { START, upTo } from "./fold.js";
 import { Charts } from "./charts.js";

@@ -1,4 +1,4 @@
-// One server-sent event stream: closed while the page is hidden, taken up again after the last message, and honest about its state.
+// One stream of server-sent events: closed while the page is hidden, taken up again, and honest about its state.
 
 const STALE_MS = 6000; // three of the server's beats
 const AGAIN_MS = 1000;
