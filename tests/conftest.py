@@ -6,9 +6,13 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from tests.postgres import new_database, postgres_server
 from tests.stub_api import StubApi
+
+settings.register_profile("backstop", deadline=None)  # how long an example takes is a benchmark's business, not a test's
+settings.load_profile("backstop")
 
 
 @pytest.fixture
