@@ -70,10 +70,10 @@ class Grounds:
             raise NotFoundError(f"there is no fault '{fault}'", unchanged="nothing was broken", todo=f"one of {', '.join(BREAKS)}")
         async with self._one:
             await self._proven()
+            self.broken = broken = Broken(fault, BREAKS[fault], self._clock.now())  # also if it breaks off halfway
             await send(self.kubeconfigs["admin"], FAULTS[fault].calls)
             self.monitor.begin_anew()
-            self.broken = Broken(fault, BREAKS[fault], self._clock.now())
-            return self.broken
+            return broken
 
     async def heal(self) -> None:
         """Makes the fleet again as its manifests say. Raises ClusterError."""
