@@ -6,14 +6,15 @@ from typing import Final
 from urllib.parse import quote, urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from backstop.console.parts import Parts
 from backstop.console.sessions import COOKIE, LIFETIME, Session
 from backstop.service.access import Asker, Refusal, foreign
-from backstop.service.answers import problem, tell
+from backstop.service.answers import problem
+from backstop.service.boundary import contained
 
 POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; font-src 'self'; "
@@ -54,7 +55,8 @@ class Door:
         session, cookie = (known, None) if known else self.parts.sessions.issue()
         scope.setdefault("state", {})["session"] = session
         issued = None if cookie is None or scope["path"].startswith(_STATIC) else cookie_header(request.headers, cookie)
-        await self._answered(scope, receive, _dressed(send, issued))
+        todo = "go back and try again; the service's log has the rest"
+        await contained(self.app, todo, scope, receive, _dressed(send, issued))
 
     def _refused(self, request: Request, known: Session | None) -> Response | None:
         asker = Asker(request.client.host if request.client else None, request.headers)
@@ -68,25 +70,6 @@ class Door:
         if request.method == "GET" and "text/html" in request.headers.get("accept", ""):
             return RedirectResponse(f"{LOGIN}?next={quote(_wanted(request))}", 303)
         return problem(401, "this needs somebody who is signed in", todo=f"sign in at {LOGIN}")
-
-    async def _answered(self, scope: Scope, receive: Receive, send: Send) -> None:
-        begun = False
-
-        async def sending(message: Message) -> None:
-            nonlocal begun
-            begun = True
-            await send(message)
-
-        try:
-            await self.app(scope, receive, sending)
-        except ClientDisconnect:
-            return
-        except Exception as error:  # noqa: BLE001  process boundary: a bug of ours is an answer and a line of the log
-            tell("failed", path=scope["path"], error=f"{type(error).__name__}: {error}")
-            if not begun:
-                todo = "go back and try again; the service's log has the rest"
-                unchanged = "what was asked for may not have been done"
-                await problem(500, "Backstop itself failed", unchanged=unchanged, todo=todo)(scope, receive, send)
 
 
 def cookie_name(headers: Headers) -> str:

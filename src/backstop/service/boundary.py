@@ -24,27 +24,27 @@ class Boundary:
         if refusal is not None:
             await problem(refusal.status, refusal.error, todo=refusal.todo)(scope, receive, send)
             return
-        await self._answered(scope, receive, send)
+        await contained(self.app, "try again; the service's log has the rest", scope, receive, send)
 
-    async def _answered(self, scope: Scope, receive: Receive, send: Send) -> None:
-        begun = False
 
-        async def sending(message: Message) -> None:
-            nonlocal begun
-            begun = True
-            await send(message)
+async def contained(app: ASGIApp, todo: str, scope: Scope, receive: Receive, send: Send) -> None:
+    """Answers by `app`; what breaks in it is one sentence, ending in `todo`, and one line of the log."""
+    begun = False
 
-        try:
-            await self.app(scope, receive, sending)
-        except ClientDisconnect:
-            return
-        except Exception as error:  # noqa: BLE001  process boundary: a bug of ours is an answer and a line of the log
-            tell("failed", path=scope["path"], error=f"{type(error).__name__}: {error}")
-            if not begun:
-                todo = "try again; the service's log has the rest"
-                await problem(500, "Backstop itself failed", unchanged="what was asked for may not have been done", todo=todo)(
-                    scope, receive, send
-                )
+    async def sending(message: Message) -> None:
+        nonlocal begun
+        begun = True
+        await send(message)
+
+    try:
+        await app(scope, receive, sending)
+    except ClientDisconnect:
+        return
+    except Exception as error:  # noqa: BLE001  process boundary: a bug of ours is an answer and a line of the log
+        tell("failed", path=scope["path"], error=f"{type(error).__name__}: {error}")
+        if not begun:
+            unchanged = "what was asked for may not have been done"
+            await problem(500, "Backstop itself failed", unchanged=unchanged, todo=todo)(scope, receive, send)
 
 
 def _asker(scope: Scope) -> Asker:
