@@ -15,9 +15,10 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from backstop.clock import Clock
 from backstop.engine.database import EVENTS, INCIDENTS, REMEDIATIONS, explained
+from backstop.engine.formats import Unsealable
 from backstop.engine.port import Counts, IncidentSummary, State
 from backstop.engine.sealing import StateKey, unmarked
-from backstop.errors import EngineError, NotFoundError
+from backstop.errors import NotFoundError
 from backstop.events import (
     AlertReceived,
     AnyBody,
@@ -133,7 +134,7 @@ class Store:
         try:
             return Event.model_validate_json(self._read(line))
         except ValidationError as error:
-            raise EngineError("an event that is kept cannot be read", unchanged="it was left as it is") from error
+            raise Unsealable("an event that is kept cannot be read", unchanged="it was left as it is") from error
 
     def claim(self, incident: str, owner: str) -> None:
         """From now on only this run adds to the record."""
